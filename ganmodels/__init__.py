@@ -1,0 +1,1 @@
+"""Generative adversarial networks in plain PyTorch. Knows no web, queue or database."""
