@@ -1,0 +1,51 @@
+# The commands that developers and continuous integration both use. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := api,worker,embedded,dev
+INSTALLED := $(VENV)/.installed
+
+# Extra words for pytest: `make test ARGS="-k claims -x"`
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test integration demo up bench clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Create .venv and install the pinned dependencies
+
+# Rebuilt only when what is to be installed has changed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Ganymede needs Python 3.11 or newer; choose one with: make setup PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python .ci/warn_large_torch.py constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+check: setup ## Lint, format, types, and the arrows between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup ## The default suite: no GPU, network or second machine
+	$(BIN)/pytest $(ARGS)
+
+integration: setup ## A real Redis, a real worker process and the whole stack over HTTP
+	$(BIN)/pytest -m "integration or e2e" $(ARGS)
+
+demo: setup ## Train a conditional GAN on the whole stack and draw every digit
+	$(BIN)/ganymede demo $(ARGS)
+
+up: setup ## Start the whole stack on embedded defaults
+	$(BIN)/ganymede up $(ARGS)
+
+bench: setup ## Measure how fast a trained generator is served
+	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+clean: ## Remove .venv, caches and the demo's pictures; leaves trained jobs alone
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

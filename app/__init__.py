@@ -1,0 +1,1 @@
+"""The HTTP API: accepts jobs, answers questions about them, serves what they generate."""

@@ -1,0 +1,1 @@
+"""What the API and the workers both remember: jobs, events, metrics, checkpoints, files, the doorbell."""

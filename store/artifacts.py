@@ -1,0 +1,44 @@
+"""Artifacts: files by path in a folder or an object store, each put whole or not at all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from store.errors import ArtifactNotFound
+
+CHUNK_BYTES = 1 << 20
+
+
+class Artifacts:
+    """Every file that a row points at. Paths are ours alone: no request ever names one."""
+
+    def __init__(self, url: str) -> None:
+        """Open a folder, or a bucket by its `s3://`, `gs://` or `az://` URL."""
+        self.url = url
+        self._store: ObjectStore = from_url(url) if "://" in url else LocalStore(Path(url), mkdir=True)
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a file; nobody ever sees half of it."""
+        obstore.put(self._store, path, content)
+
+    def get(self, path: str) -> bytes:
+        """Return a file's bytes, or raise ArtifactNotFound."""
+        try:
+            return bytes(obstore.get(self._store, path).bytes())
+        except (NotFoundError, FileNotFoundError) as missing:
+            raise ArtifactNotFound(f"no file {path} in {self.url}") from missing
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """Return a file's bytes piece by piece, at constant memory; raise ArtifactNotFound at once."""
+        try:
+            found = obstore.get(self._store, path)
+        except (NotFoundError, FileNotFoundError) as missing:
+            raise ArtifactNotFound(f"no file {path} in {self.url}") from missing
+        return (bytes(chunk) for chunk in found.stream(min_chunk_size=CHUNK_BYTES))
+
+    def ping(self) -> None:
+        """Raise unless the store can be listed."""
+        next(iter(obstore.list(self._store, chunk_size=1)), None)

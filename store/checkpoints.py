@@ -1,0 +1,109 @@
+"""Checkpoints: rows that point at folders of files. Bytes first, pointer second; only rows are read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
+
+from store.clock import now
+from store.errors import CheckpointNotFound, CheckpointPruned
+from store.tables import checkpoints
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What can be resumed and served: `files` maps a name to its `sha256` and `size`."""
+
+    job_number: int
+    step: int
+    folder: str
+    files: Mapping[str, Mapping[str, Any]]  # Any: JSON
+    card: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+    created_at: datetime
+    damaged_at: datetime | None
+    pruned_at: datetime | None
+
+    def path(self, name: str) -> str:
+        """Return where the file lies among the artifacts."""
+        return f"{self.folder}/{name}"
+
+
+COLUMNS = [checkpoints.c[name] for name in Checkpoint.__dataclass_fields__]
+
+
+def record(
+    connection: Connection,
+    job_number: int,
+    step: int,
+    folder: str,
+    files: Mapping[str, Mapping[str, Any]],
+    card: Mapping[str, Any],
+    metrics: Mapping[str, float | None],
+) -> None:
+    """Point at a folder whose files are all written. A damaged checkpoint of the same step is replaced."""
+    values = {
+        "folder": folder,
+        "files": dict(files),
+        "card": dict(card),
+        "metrics": dict(metrics),
+        "created_at": now(),
+        "damaged_at": None,
+        "pruned_at": None,
+    }
+    here = (checkpoints.c.job_number == job_number, checkpoints.c.step == step)
+    if connection.execute(update(checkpoints).where(*here).values(values)).rowcount == 0:
+        connection.execute(insert(checkpoints).values(job_number=job_number, step=step, **values))
+
+
+def latest(connection: Connection, job_number: int) -> Checkpoint:
+    """Return the newest checkpoint that is whole, or raise CheckpointNotFound."""
+    row = connection.execute(_whole(job_number).limit(1)).one_or_none()
+    if row is None:
+        raise CheckpointNotFound("the job has no checkpoint yet")
+    return Checkpoint(*row)
+
+
+def whole(connection: Connection, job_number: int) -> list[Checkpoint]:
+    """Return every checkpoint that can be resumed from, newest first."""
+    return [Checkpoint(*row) for row in connection.execute(_whole(job_number))]
+
+
+def at(connection: Connection, job_number: int, step: int) -> Checkpoint:
+    """Return the checkpoint of one step; raise CheckpointNotFound, or CheckpointPruned where it was."""
+    here = (checkpoints.c.job_number == job_number, checkpoints.c.step == step)
+    row = connection.execute(select(*COLUMNS).where(*here)).one_or_none()
+    if row is None or row.damaged_at is not None:
+        raise CheckpointNotFound(f"the job has no whole checkpoint at step {step}")
+    if row.pruned_at is not None:
+        raise CheckpointPruned(f"the checkpoint at step {step} was removed by retention")
+    return Checkpoint(*row)
+
+
+def page(connection: Connection, job_number: int, after: int | None, limit: int) -> tuple[list[Checkpoint], bool]:
+    """Return up to `limit` whole checkpoints below step `after`, newest first, and whether more follow."""
+    query = _whole(job_number).limit(limit + 1)
+    if after is not None:
+        query = query.where(checkpoints.c.step < after)
+    found = [Checkpoint(*row) for row in connection.execute(query)]
+    return found[:limit], len(found) > limit
+
+
+def mark_damaged(connection: Connection, job_number: int, step: int) -> None:
+    """Leave a checkpoint whose files are not what their digests say out of every later answer."""
+    here = (checkpoints.c.job_number == job_number, checkpoints.c.step == step)
+    connection.execute(update(checkpoints).where(*here).values(damaged_at=now()))
+
+
+def _whole(job_number: int) -> Select[Any]:
+    return (
+        select(*COLUMNS)
+        .where(
+            checkpoints.c.job_number == job_number,
+            checkpoints.c.damaged_at.is_(None),
+            checkpoints.c.pruned_at.is_(None),
+        )
+        .order_by(checkpoints.c.step.desc())
+    )

@@ -1,0 +1,225 @@
+"""Claims: one worker's authority over one job, and every write that needs it.
+
+A claim is a guarded UPDATE that sets a lease and raises the job's token. Each write names the token; once another
+worker has claimed the job, or the lease is over, no row matches and the writer learns that it has lost it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+
+from store import checkpoints, events, metrics, previews
+from store.checkpoints import Checkpoint
+from store.clock import later, now
+from store.errors import LeaseLost
+from store.jobs import COLUMNS, Job, move, of_row
+from store.lifecycle import HELD, JobState
+from store.tables import jobs
+
+Json = Mapping[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The job as it was claimed, the fencing token, and how long the lease lasts from each heartbeat."""
+
+    job: Job
+    token: int
+    lease: timedelta
+
+    def guards(self) -> tuple[ColumnElement[bool], ...]:
+        """Return the conditions under which this claim may still write."""
+        return (
+            jobs.c.number == self.job.number,
+            jobs.c.token == self.token,
+            jobs.c.state.in_(HELD),
+            jobs.c.lease_expires_at > now(),
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt ended: `code` for programs, `message` for people, and whether trying again may help."""
+
+    code: str
+    message: str
+    step: int
+    retryable: bool
+
+
+def claim(connection: Connection, worker_id: str, lease: timedelta) -> Claim | None:
+    """Take the waiting job of highest priority, the oldest first; None when none waits."""
+    waiting = (
+        select(jobs.c.number)
+        .where(jobs.c.state == JobState.QUEUED, or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))
+        .order_by(jobs.c.priority.desc(), jobs.c.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.number == waiting.scalar_subquery(), jobs.c.state == JobState.QUEUED)
+        .values(
+            state=JobState.STARTING,
+            state_reason=None,
+            token=jobs.c.token + 1,
+            attempt=jobs.c.failures + 1,
+            worker_id=worker_id,
+            lease_expires_at=later(lease),
+            not_before=None,
+        )
+        .returning(*COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return None
+    job = of_row(row)
+    events.append(connection, job.number, "starting", {"attempt": job.attempt, "worker": worker_id})
+    return Claim(job, job.token, lease)
+
+
+def others_wait(connection: Connection) -> bool:
+    """Tell whether any job waits to be claimed."""
+    return connection.scalar(select(jobs.c.number).where(jobs.c.state == JobState.QUEUED).limit(1)) is not None
+
+
+def heartbeat(connection: Connection, held: Claim) -> JobState:
+    """Renew the lease and return the job's state; raise LeaseLost when it is another's."""
+    return _hold(connection, held, lease_expires_at=later(held.lease))
+
+
+def state(connection: Connection, held: Claim) -> JobState:
+    """Return the state of the job held, or raise LeaseLost."""
+    found = connection.scalar(select(jobs.c.state).where(*held.guards()))
+    if found is None:
+        raise LeaseLost(f"job {held.job.id}: token {held.token} no longer holds it")
+    return JobState(found)
+
+
+def resolve(connection: Connection, held: Claim, spec: Json, numerics: Json) -> None:
+    """Store the spec with every choice made, before the first step."""
+    _hold(connection, held, spec=dict(spec), numerics=dict(numerics))
+
+
+def begin(connection: Connection, held: Claim, step: int) -> JobState:
+    """Write that training runs from `step` on, forgetting the points that it will write anew."""
+    found = _hold(connection, held, step=step, started_at=func.coalesce(jobs.c.started_at, now()))
+    metrics.forget_after(connection, held.job.number, step)
+    if found is JobState.STARTING:
+        move(connection, held.job.number, JobState.RUNNING, *held.guards())
+    return found
+
+
+def report(
+    connection: Connection,
+    held: Claim,
+    points: Sequence[tuple[int, Mapping[str, float]]],
+    images_per_second: float | None = None,
+) -> None:
+    """Write metric points, in order of step, and how far the job has come."""
+    newest = dict(connection.scalar(select(jobs.c.metrics).where(*held.guards())) or {})
+    for _, numbers in points:
+        newest |= {name: metrics.finite(value) for name, value in numbers.items()}
+    speed = {} if images_per_second is None else {"images_per_second": images_per_second}
+    _hold(connection, held, step=points[-1][0], metrics=newest, **speed)
+    metrics.record(connection, held.job.number, points)
+
+
+def checkpoint(connection: Connection, held: Claim, step: int, folder: str, files: Json, card: Json) -> None:
+    """Point at a checkpoint that is written whole; the count of failures starts anew."""
+    _hold(connection, held, step=step, failures=0)
+    checkpoints.record(connection, held.job.number, step, folder, files, card, card["metrics"])
+    size = sum(file["size"] for file in files.values())
+    events.append(connection, held.job.number, "checkpoint", {"step": step, "bytes": size})
+
+
+def damaged(connection: Connection, held: Claim, found: Checkpoint, reason: str) -> None:
+    """Leave a checkpoint out of every later answer, with an event that says why."""
+    _hold(connection, held)
+    checkpoints.mark_damaged(connection, held.job.number, found.step)
+    events.append(connection, held.job.number, "checkpoint_damaged", {"step": found.step, "reason": reason})
+
+
+def preview(connection: Connection, held: Claim, step: int, path: str, sha256: str, width: int, height: int) -> None:
+    """Point at a preview that is written whole."""
+    _hold(connection, held)
+    previews.record(connection, held.job.number, step, path, sha256, width, height)
+    events.append(connection, held.job.number, "preview", {"step": step})
+
+
+def note(connection: Connection, held: Claim, type_: str, data: Json) -> None:
+    """Write an event of the job held."""
+    _hold(connection, held)
+    events.append(connection, held.job.number, type_, data)
+
+
+def succeed(connection: Connection, held: Claim, reason: str | None = None) -> JobState:
+    """End the job as succeeded, or as cancelled when that was asked for in the meantime; return which."""
+    found = state(connection, held)
+    target = JobState.CANCELLED if found is JobState.CANCELLING else JobState.SUCCEEDED
+    said = {} if reason is None else {"state_reason": reason}
+    move(connection, held.job.number, target, *held.guards(), lease_expires_at=None, **said)
+    return target
+
+
+def release(connection: Connection, held: Claim, reason: str) -> JobState:
+    """Give the job back unharmed, the attempt not counted; return where it went."""
+    target = {JobState.CANCELLING: JobState.CANCELLED, JobState.PAUSING: JobState.PAUSED}.get(
+        state(connection, held), JobState.QUEUED
+    )
+    move(connection, held.job.number, target, *held.guards(), state_reason=reason, lease_expires_at=None)
+    return target
+
+
+def fail(connection: Connection, held: Claim, failure: Failure, retry_after: timedelta) -> JobState:
+    """End the attempt: back to the queue while trying again may help, else failed; return where the job went."""
+    return _give_up(connection, _read(connection, held.job.number), held.guards(), failure, retry_after)
+
+
+def reap(connection: Connection) -> list[str]:
+    """Take the jobs whose lease is over from their silent workers; return their ids."""
+    query = select(*COLUMNS).where(jobs.c.state.in_(HELD), jobs.c.lease_expires_at <= now())
+    silent = [of_row(row) for row in connection.execute(query.with_for_update(skip_locked=True))]
+    for job in silent:
+        expired = (jobs.c.token == job.token, jobs.c.state == job.state, jobs.c.lease_expires_at <= now())
+        message = f"worker {job.worker_id} has not been heard of for a whole lease"
+        failure = Failure("worker_lost", message, job.step, retryable=True)
+        _give_up(connection, job, expired, failure, retry_after=timedelta(0))
+    return [job.id for job in silent]
+
+
+def _give_up(
+    connection: Connection,
+    job: Job,
+    guards: Sequence[ColumnElement[bool]],
+    failure: Failure,
+    retry_after: timedelta,
+) -> JobState:
+    """Move a job on after a failed attempt, by its state, its failures so far and the kind of this one."""
+    failures = job.failures + 1
+    target = {JobState.CANCELLING: JobState.CANCELLED, JobState.PAUSING: JobState.PAUSED}.get(
+        job.state, JobState.QUEUED
+    )
+    values: dict[str, Any] = {"failures": failures, "state_reason": failure.message, "lease_expires_at": None}
+    if target is not JobState.CANCELLED and (not failure.retryable or failures >= job.max_attempts):
+        target = JobState.FAILED
+        values["error"] = {"code": failure.code, "message": failure.message, "step": failure.step}
+    if target is JobState.QUEUED:
+        values["not_before"] = later(retry_after * 2 ** (failures - 1))
+    move(connection, job.number, target, *guards, **values)
+    return target
+
+
+def _read(connection: Connection, number: int) -> Job:
+    return of_row(connection.execute(select(*COLUMNS).where(jobs.c.number == number)).one())
+
+
+def _hold(connection: Connection, held: Claim, **values: Any) -> JobState:  # Any: column values
+    """Change the job's row under the claim's guards and return its state; raise LeaseLost when no row matches."""
+    values = values or {"token": held.token}
+    found = connection.scalar(update(jobs).where(*held.guards()).values(values).returning(jobs.c.state))
+    if found is None:
+        raise LeaseLost(f"job {held.job.id}: token {held.token} no longer holds it")
+    return JobState(found)

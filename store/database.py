@@ -1,0 +1,93 @@
+"""The database: one engine, and the only two places where a transaction begins and ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+SQLITE_BUSY_SECONDS = 10
+
+
+class Database:
+    """SQLite in WAL mode (one machine) or PostgreSQL (many), chosen by the URL."""
+
+    def __init__(self, url: str) -> None:
+        """Open lazily: nothing is connected until the first transaction."""
+        self.url = make_url(url)
+        self.engine = _sqlite_engine(url) if self.url.get_backend_name() == "sqlite" else _server_engine(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open one read-only transaction: what it sees does not change while it lasts."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open one transaction that commits when the block ends and leaves no trace when it raises."""
+        with self.engine.connect().execution_options(immediate=True) as connection:
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables to `revision`, creating them in an empty database."""
+        if self.url.get_backend_name() == "sqlite" and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        with self.engine.connect().execution_options(immediate=True) as connection:
+            command.upgrade(self._alembic(connection), revision)
+            connection.commit()
+
+    def revisions(self) -> tuple[str | None, str | None]:
+        """Return the revision found in the database and the one this code expects."""
+        with self.read() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        return found, ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+    def ping(self) -> None:
+        """Raise unless the database answers."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    def _alembic(self, connection: Connection) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        return config
+
+
+def _server_engine(url: str) -> Engine:
+    return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=30)
+
+
+def _sqlite_engine(url: str) -> Engine:
+    """Let SQLAlchemy, not the driver, say when a transaction begins: writers take the lock at once."""
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=20, max_overflow=30)
+
+    @event.listens_for(engine, "connect")
+    def configure(driver: DBAPIConnection, _: Any) -> None:  # Any: the pool's record, unused
+        driver.isolation_level = None  # type: ignore[attr-defined]  # sqlite3's own attribute: no implicit BEGIN
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            driver.cursor().execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

@@ -1,0 +1,69 @@
+"""The doorbell: a wake-up without arguments, heard by every worker. Losing one costs seconds, a second one a query.
+
+It is broadcast, so that a worker busy with a job cannot swallow the ring that an idle one should have heard.
+"""
+
+import structlog
+from celery import Celery
+from kombu.common import Broadcast
+
+from store.settings import Settings
+
+WAKE = "ganymede.wake"
+QUEUE = "ganymede.doorbell"
+
+log = structlog.get_logger()
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Build the Celery application that rings or, with a `ganymede.wake` task registered, hears."""
+    celery = Celery("ganymede", broker=settings.redis_url)
+    timeout = settings.redis_timeout_seconds
+    celery.conf.update(
+        task_queues=(Broadcast(QUEUE),),
+        task_routes={WAKE: {"queue": QUEUE, "exchange": QUEUE}},
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=timeout,
+        broker_transport_options={
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "retry_on_timeout": False,
+            "max_retries": 0,
+        },
+    )
+    return celery
+
+
+class Doorbell:
+    """Rings for the workers, best effort: the database already knows, and they look by themselves in the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet."""
+        self._celery = celery_app(settings)
+
+    def ring(self) -> bool:
+        """Wake every worker; return whether the ring went out, at the latest after two timeouts."""
+        try:
+            self._celery.send_task(WAKE, retry=False)
+        except Exception as error:  # whatever Redis or the network throws: a lost ring costs seconds, never a job
+            log.warning("doorbell unreachable", error=str(error))
+            return False
+        return True
+
+    def ping(self) -> bool:
+        """Return whether Redis answers."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+        except Exception:  # as above
+            return False
+        return True

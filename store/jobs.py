@@ -1,0 +1,219 @@
+"""Jobs: submitting, finding, listing and cancelling them."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+
+from ganmodels.specs import Knobs
+from store import events
+from store.clock import now
+from store.errors import CursorNotFound, IdempotencyConflict, JobNotFound, TransitionRefused
+from store.lifecycle import TERMINAL, TRANSITIONS, JobState, sources
+from store.tables import checkpoints, idempotency_keys, jobs
+
+Json = dict[str, Any]  # Any: what a JSON column holds
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run asked for, as the database had it when it was read."""
+
+    number: int
+    id: str
+    name: str | None
+    family: str
+    dataset: str
+    tags: Mapping[str, str]
+    state: JobState
+    state_reason: str | None
+    priority: int
+    spec: Json
+    numerics: Json | None
+    step: int
+    total_steps: int
+    images_per_second: float | None
+    metrics: Mapping[str, float | None]
+    token: int
+    attempt: int
+    failures: int
+    max_attempts: int
+    worker_id: str | None
+    error: Json | None
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job will never change again."""
+        return self.state in TERMINAL
+
+
+COLUMNS = [jobs.c[name] for name in Job.__dataclass_fields__]
+
+
+def of_row(row: Row[Any]) -> Job:  # Any: a row of COLUMNS
+    """Build a job from a row of COLUMNS."""
+    found = dict(row._mapping)
+    return Job(**{**found, "state": JobState(found["state"])})
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list of jobs may be narrowed by; None leaves an axis open."""
+
+    state: JobState | None = None
+    family: str | None = None
+    dataset: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What `submit` did: the job, and whether it was there already under the same idempotency key."""
+
+    job: Job
+    replayed: bool
+
+
+def submit(connection: Connection, spec: Knobs, idempotency_key: str | None = None) -> Submission:
+    """Write a queued job, its first event and its idempotency key.
+
+    Raises IdempotencyConflict when the key came before with another spec.
+    """
+    asked = spec.model_dump(mode="json")
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, digest)):
+        return Submission(earlier, replayed=True)
+    job = _insert(connection, asked)
+    events.append(connection, job.number, "queued", {})
+    if idempotency_key is not None:
+        row = {"key": idempotency_key, "job_number": job.number, "body_digest": digest, "created_at": now()}
+        connection.execute(insert(idempotency_keys).values(row))
+    return Submission(job, replayed=False)
+
+
+def get(connection: Connection, job_id: str) -> Job:
+    """Return the job with this id, or raise JobNotFound."""
+    row = connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        raise JobNotFound(f"no job {job_id}")
+    return of_row(row)
+
+
+def page(connection: Connection, filters: Filters, after: str | None, limit: int) -> tuple[list[Job], bool]:
+    """Return up to `limit` jobs, newest first, that come after the job `after`, and whether more follow."""
+    query = select(*COLUMNS).order_by(jobs.c.number.desc()).limit(limit + 1)
+    for axis, wanted in vars(filters).items():
+        if wanted is not None:
+            query = query.where(jobs.c[axis] == wanted)
+    if after is not None:
+        cursor = connection.scalar(select(jobs.c.number).where(jobs.c.id == after))
+        if cursor is None:
+            raise CursorNotFound(f"no job {after} to list after")
+        query = query.where(jobs.c.number < cursor)
+    found = [of_row(row) for row in connection.execute(query)]
+    return found[:limit], len(found) > limit
+
+
+def queue_position(connection: Connection, job: Job) -> int | None:
+    """Return how many jobs are claimed before this one, itself counted; None when it does not wait."""
+    if job.state is not JobState.QUEUED:
+        return None
+    before = or_(jobs.c.priority > job.priority, and_(jobs.c.priority == job.priority, jobs.c.number <= job.number))
+    query = select(func.count()).select_from(jobs).where(jobs.c.state == JobState.QUEUED, before)
+    return connection.scalar(query)
+
+
+def newest_able(connection: Connection, labels: bool, among: int = 1000) -> Job | None:
+    """Return the newest job with a checkpoint to serve, one that serves labels if `labels`, or None.
+
+    Looks at the `among` newest jobs that have a checkpoint.
+    """
+    serving = (
+        select(checkpoints.c.job_number)
+        .where(checkpoints.c.pruned_at.is_(None), checkpoints.c.damaged_at.is_(None))
+        .distinct()
+    )
+    query = select(*COLUMNS).where(jobs.c.number.in_(serving)).order_by(jobs.c.number.desc()).limit(among)
+    for row in connection.execute(query):
+        job = of_row(row)
+        if not labels or _serves_labels(connection, job):
+            return job
+    return None
+
+
+def cancel(connection: Connection, job_id: str) -> Job:
+    """Cancel a waiting job now, ask the worker of a running one to; return the job as it is then.
+
+    A job already cancelled, or about to be, stays as it is. Raises JobNotFound, or TransitionRefused.
+    """
+    job = get(connection, job_id)
+    if job.state in (JobState.CANCELLED, JobState.CANCELLING):
+        return job
+    held = JobState.CANCELLED not in TRANSITIONS[job.state]
+    target = JobState.CANCELLING if held else JobState.CANCELLED
+    move(connection, job.number, target, jobs.c.state == job.state, state_reason="cancelled on request")
+    return get(connection, job_id)
+
+
+def move(
+    connection: Connection, number: int, target: JobState, *guards: ColumnElement[bool], **values: Any
+) -> None:  # Any: column values
+    """Change a job's state if the table allows it and the guards hold, and write the event that says so.
+
+    Raises TransitionRefused when the job's state does not lead to `target` or a guard does not hold.
+    """
+    if target in TERMINAL:
+        values = {"finished_at": now(), **values}
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.number == number, jobs.c.state.in_(sources(target)), *guards)
+        .values(state=target, **values)
+    ).rowcount
+    if changed != 1:
+        state = JobState(connection.scalar(select(jobs.c.state).where(jobs.c.number == number)))
+        raise TransitionRefused(state, target, TRANSITIONS[state])
+    events.append(connection, number, target, {k: values[k] for k in ("state_reason", "error") if values.get(k)})
+    if target in TERMINAL:
+        events.append(connection, number, "done", {"state": target})
+
+
+def _earlier(connection: Connection, key: str, digest: str) -> Job | None:
+    query = select(idempotency_keys.c.body_digest, jobs.c.id).join(jobs).where(idempotency_keys.c.key == key)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    if row.body_digest != digest:
+        raise IdempotencyConflict(f"the key {key!r} came before with another body, for job {row.id}")
+    return get(connection, row.id)
+
+
+def _insert(connection: Connection, asked: Json) -> Job:
+    moment = now()
+    values = {
+        "id": str(uuid.uuid4()),
+        **{name: asked[name] for name in ("name", "family", "dataset", "tags", "priority")},
+        **{name: asked[name] for name in ("total_steps", "max_attempts")},
+        "state": JobState.QUEUED,
+        "spec": asked,
+        "step": 0,
+        "metrics": {},
+        **dict.fromkeys(("token", "attempt", "failures"), 0),
+        "created_at": moment,
+        "queued_at": moment,
+    }
+    return of_row(connection.execute(insert(jobs).values(values).returning(*COLUMNS)).one())
+
+
+def _serves_labels(connection: Connection, job: Job) -> bool:
+    query = select(checkpoints.c.card).where(checkpoints.c.job_number == job.number).limit(1)
+    card = connection.scalar(query)
+    return bool(card) and "labels" in card["serves"]

@@ -1,0 +1,77 @@
+"""Metrics: one number per job, name and step, and curves of them thinned honestly."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from store.tables import metrics
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one metric; None where the number was not finite."""
+
+    step: int
+    value: float | None
+
+
+def record(connection: Connection, job_number: int, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """Write each step's numbers. A step written twice is an error of ours, and the database says so."""
+    rows = [
+        {"job_number": job_number, "name": name, "step": step, "value": finite(value)}
+        for step, numbers in points
+        for name, value in numbers.items()
+    ]
+    if rows:
+        connection.execute(insert(metrics), rows)
+
+
+def forget_after(connection: Connection, job_number: int, step: int) -> None:
+    """Remove the points above `step`: the attempt that resumes there writes them anew."""
+    connection.execute(delete(metrics).where(metrics.c.job_number == job_number, metrics.c.step > step))
+
+
+def names(connection: Connection, job_number: int) -> list[str]:
+    """Return the names of the job's metrics, in order."""
+    query = select(metrics.c.name).where(metrics.c.job_number == job_number).distinct().order_by(metrics.c.name)
+    return list(connection.scalars(query))
+
+
+def series(connection: Connection, job_number: int, name: str, from_step: int = 0) -> list[Point]:
+    """Return every point of one metric from a step on, in order."""
+    query = (
+        select(metrics.c.step, metrics.c.value)
+        .where(metrics.c.job_number == job_number, metrics.c.name == name, metrics.c.step >= from_step)
+        .order_by(metrics.c.step)
+    )
+    return [Point(*row) for row in connection.execute(query)]
+
+
+def thin(points: Sequence[Point], most: int) -> list[Point]:
+    """Keep at most `most` points of a curve, its ends and every stretch's lowest and highest among them."""
+    if len(points) <= most:
+        return list(points)
+    if most < 4:
+        return [points[round(i * (len(points) - 1) / max(1, most - 1))] for i in range(most)]
+    inner, stretches = points[1:-1], (most - 2) // 2
+    kept = [points[0]]
+    for i in range(stretches):
+        stretch = inner[i * len(inner) // stretches : (i + 1) * len(inner) // stretches]
+        lowest, highest = min(stretch, key=_low), max(stretch, key=_high)
+        kept += sorted({lowest, highest}, key=lambda point: point.step)
+    return [*kept, points[-1]]
+
+
+def finite(value: float) -> float | None:
+    """Return the number, or None where JSON has no word for it."""
+    return value if math.isfinite(value) else None
+
+
+def _low(point: Point) -> float:
+    return math.inf if point.value is None else point.value
+
+
+def _high(point: Point) -> float:
+    return -math.inf if point.value is None else point.value

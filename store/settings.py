@@ -1,0 +1,63 @@
+"""Settings: every environment variable that Ganymede reads, with its default and meaning."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What an operator may set, each as `GANYMEDE_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="GANYMEDE_", extra="ignore", frozen=True)
+
+    home: Annotated[Path, Field(description="Folder of all embedded state.")] = Path(".ganymede")
+    database_url: Annotated[
+        str | None,
+        Field(
+            description="SQLAlchemy URL; `sqlite:///HOME/ganymede.db` when unset. PostgreSQL: `postgresql+psycopg://…`."
+        ),
+    ] = None
+    artifacts_url: Annotated[
+        str | None,
+        Field(
+            description="Where checkpoints and previews live: a folder, or `s3://`, `gs://`, `az://`; HOME/artifacts.",
+            validation_alias="GANYMEDE_ARTIFACTS",
+        ),
+    ] = None
+    redis_url: Annotated[str, Field(description="The doorbell: `redis://host:port/0` or `redis+socket:///path`.")] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    data_dir: Annotated[
+        Path | None, Field(description="Folder of data sets, one folder each; HOME/data when unset.")
+    ] = None
+    host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port the API listens on.")] = 8000
+    lease_seconds: Annotated[Seconds, Field(description="How long a silent worker keeps its job.")] = 60
+    heartbeat_seconds: Annotated[Seconds, Field(description="How often a worker renews its lease.")] = 10
+    poll_seconds: Annotated[
+        Seconds, Field(description="How often an idle worker looks for jobs without being rung.")
+    ] = 15
+    watch_seconds: Annotated[Seconds, Field(description="How often a worker reads its own job's row.")] = 1
+    stall_seconds: Annotated[Seconds, Field(description="How long a child may make no step before it is killed.")] = 600
+    drain_seconds: Annotated[Seconds, Field(description="How long a child may take to checkpoint and stop.")] = 10
+    retry_seconds: Annotated[Seconds, Field(description="Backoff before the second attempt; doubles each time.")] = 5
+    redis_timeout_seconds: Annotated[Seconds, Field(description="Longest wait for the doorbell.")] = 2
+
+    @property
+    def database(self) -> str:
+        """Return the SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'ganymede.db'}"
+
+    @property
+    def artifacts(self) -> str:
+        """Return the URL or folder of artifacts in force."""
+        return self.artifacts_url or str(self.home.absolute() / "artifacts")
+
+    @property
+    def data(self) -> Path:
+        """Return the folder of data sets in force."""
+        return self.data_dir or self.home.absolute() / "data"

@@ -1,0 +1,139 @@
+"""The tables. Rows are seen in `store` only; others get the frozen dataclasses of its nouns."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from store.clock import Instant
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the column's type is exactly INTEGER.
+Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _job(primary_key: bool = False) -> Column[int]:
+    key = ForeignKey("jobs.number", ondelete="CASCADE")
+    return Column("job_number", Number, key, primary_key=primary_key, nullable=False, autoincrement=False)
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("name", Text),
+    Column("family", String(64), nullable=False),
+    Column("dataset", String(64), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("state_reason", Text),
+    Column("priority", Integer, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("numerics", JSON),  # what fixes the numbers beside the spec: data digest, numerics_version, …
+    Column("step", BigInteger, nullable=False),
+    Column("total_steps", BigInteger, nullable=False),
+    Column("images_per_second", Float),
+    Column("metrics", JSON, nullable=False),  # the newest value of each
+    Column("token", BigInteger, nullable=False),  # rises with every claim; the fence
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),  # retryable ones since the newest checkpoint
+    Column("max_attempts", Integer, nullable=False),
+    Column("worker_id", String(100)),
+    Column("lease_expires_at", Instant),
+    Column("not_before", Instant),  # backoff after a failure
+    Column("error", JSON),
+    Column("created_at", Instant, nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Index("ix_jobs_state_priority_number", "state", "priority", "number"),
+    Index("ix_jobs_family_number", "family", "number"),
+    Index("ix_jobs_dataset_number", "dataset", "number"),
+    Index("ix_jobs_name_number", "name", "number"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    _job(),
+    Column("body_digest", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    _job(),
+    Column("type", String(64), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("ix_events_job_number_seq", "job_number", "seq"),
+    sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    _job(primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("value", Float),  # null when it was not finite
+    sqlite_with_rowid=False,
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _job(primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("folder", Text, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("card", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("damaged_at", Instant),
+    Column("pruned_at", Instant),
+)
+
+previews = Table(
+    "previews",
+    metadata,
+    _job(primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("device", String(64), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)

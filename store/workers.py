@@ -1,0 +1,48 @@
+"""Workers: who is alive, on which device, doing what."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+
+from store.clock import later, now
+from store.lifecycle import HELD
+from store.tables import jobs, workers
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One supervisor process and the job it holds, if any."""
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    started_at: datetime
+    seen_at: datetime
+    job_id: str | None
+
+
+def announce(connection: Connection, worker_id: str, host: str, pid: int, device: str) -> None:
+    """Write that this worker is alive, for the first time or again."""
+    here = workers.c.id == worker_id
+    if connection.execute(update(workers).where(here).values(seen_at=now(), device=device)).rowcount == 0:
+        row = {"id": worker_id, "host": host, "pid": pid, "device": device, "started_at": now(), "seen_at": now()}
+        connection.execute(insert(workers).values(row))
+
+
+def leave(connection: Connection, worker_id: str) -> None:
+    """Write that this worker has gone."""
+    connection.execute(delete(workers).where(workers.c.id == worker_id))
+
+
+def alive(connection: Connection, within: timedelta) -> list[Worker]:
+    """Return the workers heard of within so long, the longest-serving first."""
+    holds = and_(jobs.c.worker_id == workers.c.id, jobs.c.state.in_(HELD))
+    query = (
+        select(*workers.c, jobs.c.id.label("job_id"))
+        .outerjoin(jobs, holds)
+        .where(workers.c.seen_at > later(-within))
+        .order_by(workers.c.started_at, workers.c.id)
+    )
+    return [Worker(*row) for row in connection.execute(query)]
