@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def averaged_copy(generator: nn.Module) -> nn.Module:
@@ -14,7 +14,8 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
 @torch.no_grad()
 def update(averaged: nn.Module, generator: nn.Module, decay: float) -> None:
     """Move each averaged weight (1 − decay) of the way to the generator's; copy the buffers, which are statistics."""
-    into, out_of = list(averaged.parameters()), list(generator.parameters())
+    into: list[Tensor] = list(averaged.parameters())
+    out_of: list[Tensor] = list(generator.parameters())
     torch._foreach_lerp_(into, out_of, 1 - decay)
     for kept, current in zip(averaged.buffers(), generator.buffers(), strict=True):
         kept.copy_(current)

@@ -23,6 +23,9 @@ class Purpose(Enum):
     DATA_ORDER = "data order"
     PREVIEW = "preview noise"
     EVALUATION = "evaluation noise"
+    EVALUATION_SPLIT = "what real images are compared with"
+    CLASSIFIER_WEIGHTS = "classifier weights"
+    CLASSIFIER_SHIFT = "how far the classifier's images move"
 
 
 def number(seed: int, rollbacks: int, step: int, purpose: Purpose) -> int:
@@ -40,7 +43,8 @@ def noise(latent: Latent, count: int, size: int, random: torch.Generator) -> Ten
     """Draw latent vectors (count, size), float32, on the CPU."""
     if latent.distribution == "normal":
         return torch.randn(count, size, generator=random)
-    assert latent.low is not None and latent.high is not None
+    assert latent.low is not None
+    assert latent.high is not None
     return torch.rand(count, size, generator=random) * (latent.high - latent.low) + latent.low
 
 

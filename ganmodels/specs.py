@@ -48,6 +48,9 @@ R1Every = Annotated[
     int,
     Field(ge=1, le=1000, description="The penalty is taken every so many steps, and weighs so many times as much."),
 ]
+Cooldown = Annotated[
+    float, Field(ge=0, le=1, description="Share of the run, at its end, over which the learning rates fall to 0.")
+]
 Hidden = Annotated[list[Size], Field(min_length=1, max_length=8, description="Widths of the hidden layers.")]
 Width = Annotated[int, Field(ge=4, le=512, description="Channels nearest the image.")]
 
@@ -164,6 +167,7 @@ class AdversarialKnobs(Knobs):
     beta2: Beta2
     r1_weight: R1Weight
     r1_every: R1Every = 8
+    cooldown: Cooldown = 0.0
 
 
 class CganSpec(AdversarialKnobs):

@@ -1,1 +1,21 @@
 """The SDK: train GANs as jobs on a Ganymede service and draw images from them."""
+
+from ganymede.answers import Checkpoint, Event, Family, Job, Page, Preview, Sample, Worker
+from ganymede.client import Client
+from ganymede.errors import ApiError, ConnectionFailed, GanymedeError, JobNotFinished
+
+__all__ = [
+    "ApiError",
+    "Checkpoint",
+    "Client",
+    "ConnectionFailed",
+    "Event",
+    "Family",
+    "GanymedeError",
+    "Job",
+    "JobNotFinished",
+    "Page",
+    "Preview",
+    "Sample",
+    "Worker",
+]

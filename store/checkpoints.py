@@ -1,6 +1,6 @@
 """Checkpoints: rows that point at folders of files. Bytes first, pointer second; only rows are read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,17 @@ class Checkpoint:
         return f"{self.folder}/{name}"
 
 
+@dataclass(frozen=True)
+class Milestone:
+    """A checkpoint that is worth knowing without its files and card."""
+
+    step: int
+    created_at: datetime
+
+
 COLUMNS = [checkpoints.c[name] for name in Checkpoint.__dataclass_fields__]
+WHOLE = (checkpoints.c.damaged_at.is_(None), checkpoints.c.pruned_at.is_(None))
+JUDGED_BY = "fd_classifier"  # the lower, the better
 
 
 def record(
@@ -71,6 +81,25 @@ def whole(connection: Connection, job_number: int) -> list[Checkpoint]:
     return [Checkpoint(*row) for row in connection.execute(_whole(job_number))]
 
 
+def milestones(
+    connection: Connection, job_numbers: Collection[int]
+) -> dict[int, tuple[Milestone | None, Milestone | None]]:
+    """Return each job's newest whole checkpoint and the one of lowest `fd_classifier`, None where there is none."""
+    query = (
+        select(checkpoints.c.job_number, checkpoints.c.step, checkpoints.c.created_at, checkpoints.c.metrics)
+        .where(checkpoints.c.job_number.in_(job_numbers), *WHOLE)
+        .order_by(checkpoints.c.step)
+    )
+    latest: dict[int, Milestone] = {}
+    best: dict[int, tuple[float, Milestone]] = {}
+    for number, step, created_at, metrics in connection.execute(query):
+        latest[number] = Milestone(step, created_at)
+        distance = metrics.get(JUDGED_BY)
+        if distance is not None and (number not in best or distance < best[number][0]):
+            best[number] = distance, latest[number]
+    return {number: (latest.get(number), best[number][1] if number in best else None) for number in job_numbers}
+
+
 def at(connection: Connection, job_number: int, step: int) -> Checkpoint:
     """Return the checkpoint of one step; raise CheckpointNotFound, or CheckpointPruned where it was."""
     here = (checkpoints.c.job_number == job_number, checkpoints.c.step == step)
@@ -100,10 +129,6 @@ def mark_damaged(connection: Connection, job_number: int, step: int) -> None:
 def _whole(job_number: int) -> Select[Any]:
     return (
         select(*COLUMNS)
-        .where(
-            checkpoints.c.job_number == job_number,
-            checkpoints.c.damaged_at.is_(None),
-            checkpoints.c.pruned_at.is_(None),
-        )
+        .where(checkpoints.c.job_number == job_number, *WHOLE)
         .order_by(checkpoints.c.step.desc())
     )

@@ -85,6 +85,14 @@ def others_wait(connection: Connection) -> bool:
     return connection.scalar(select(jobs.c.number).where(jobs.c.state == JobState.QUEUED).limit(1)) is not None
 
 
+def due_in(connection: Connection) -> float | None:
+    """Return the seconds until the next waiting job may be claimed; None when none waits."""
+    soonest = func.min(func.coalesce(jobs.c.not_before, jobs.c.queued_at))
+    query = select(soonest, now()).where(jobs.c.state == JobState.QUEUED)
+    due, present = connection.execute(query).one()
+    return None if due is None else max(0.0, (due - present).total_seconds())
+
+
 def heartbeat(connection: Connection, held: Claim) -> JobState:
     """Renew the lease and return the job's state; raise LeaseLost when it is another's."""
     return _hold(connection, held, lease_expires_at=later(held.lease))
@@ -115,15 +123,16 @@ def begin(connection: Connection, held: Claim, step: int) -> JobState:
 def report(
     connection: Connection,
     held: Claim,
+    step: int,
     points: Sequence[tuple[int, Mapping[str, float]]],
     images_per_second: float | None = None,
 ) -> None:
-    """Write metric points, in order of step, and how far the job has come."""
+    """Write how far the job has come, and metric points in order of step."""
     newest = dict(connection.scalar(select(jobs.c.metrics).where(*held.guards())) or {})
     for _, numbers in points:
         newest |= {name: metrics.finite(value) for name, value in numbers.items()}
     speed = {} if images_per_second is None else {"images_per_second": images_per_second}
-    _hold(connection, held, step=points[-1][0], metrics=newest, **speed)
+    _hold(connection, held, step=step, metrics=newest, **speed)
     metrics.record(connection, held.job.number, points)
 
 

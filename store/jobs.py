@@ -181,9 +181,15 @@ def move(
     if changed != 1:
         state = JobState(connection.scalar(select(jobs.c.state).where(jobs.c.number == number)))
         raise TransitionRefused(state, target, TRANSITIONS[state])
-    events.append(connection, number, target, {k: values[k] for k in ("state_reason", "error") if values.get(k)})
+    events.append(connection, number, target, _why(values))
     if target in TERMINAL:
         events.append(connection, number, "done", {"state": target})
+
+
+def _why(values: Json) -> Json:
+    if values.get("error"):
+        return {"error": values["error"]}
+    return {"reason": values["state_reason"]} if values.get("state_reason") else {}
 
 
 def _earlier(connection: Connection, key: str, digest: str) -> Job | None:

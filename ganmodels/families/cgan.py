@@ -4,6 +4,8 @@ Deviations: one hidden layer of ReLU in both networks where the paper has maxout
 and label; Adam instead of SGD with momentum; no dropout; noise in [−1, 1] instead of [0, 1].
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -24,7 +26,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`."""
-        images = self.layers(_beside(z, labels, self.shape.labels)).sigmoid()
+        images: Tensor = self.layers(_beside(z, labels, self.shape.labels)).sigmoid()
         return images.view(-1, self.shape.channels, self.shape.size, self.shape.size)
 
 
@@ -45,7 +47,7 @@ class Discriminator(nn.Module):
 
 def _layers(widths: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         linear = nn.Linear(before, after)
         nn.init.xavier_uniform_(linear.weight)
         nn.init.zeros_(linear.bias)

@@ -8,6 +8,8 @@ The labels are not the paper's: a class embedding beside the noise and a project
 https://arxiv.org/abs/1802.05637), or the label beside every layer's input as in the authors' code for MNIST.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot
@@ -35,8 +37,8 @@ class Generator(nn.Module):
         self.first = nn.Linear(spec.latent_size + embedding + self.labels, widths[0] * side**2, bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[:-1])
         self.layers = nn.ModuleList(
-            nn.ConvTranspose2d(before + self.labels, after, 4, 2, 1, bias=after is widths[-1])
-            for before, after in zip(widths, widths[1:], strict=False)
+            nn.ConvTranspose2d(before + self.labels, after, 4, 2, 1, bias=level == doublings)  # BatchNorm has its own
+            for level, (before, after) in enumerate(pairwise(widths), start=1)
         )
         _initialize(self)
 
@@ -48,7 +50,8 @@ class Generator(nn.Module):
         features = features.view(len(z), -1, self.side, self.side)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             features = layer(_with_labels(norm(features).relu(), labels, self.labels))
-        return features.float().tanh()
+        images: Tensor = features.float().tanh()
+        return images
 
 
 class Discriminator(nn.Module):
@@ -60,7 +63,7 @@ class Discriminator(nn.Module):
         widths = [shape.channels, *_widths(spec.width, halvings + 1)]
         self.labels = _labels_beside(spec, shape)
         self.layers = nn.ModuleList(
-            nn.Conv2d(before + self.labels, after, 4, 2, 1) for before, after in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(before + self.labels, after, 4, 2, 1) for before, after in pairwise(widths)
         )
         features = widths[-1] * (side // 2) ** 2
         self.logit = nn.Linear(features + self.labels, 1)
@@ -115,7 +118,8 @@ def _initialize(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1, 0.02)
-    network.to(memory_format=torch.channels_last)  # twice as fast on a CPU: no layout change around each convolution
+    # Twice as fast on a CPU: no layout changes around each convolution. (PyTorch's types forget this overload.)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[Tensor, Metrics]:

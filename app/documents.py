@@ -1,0 +1,395 @@
+"""What the API answers: one document per noun, its fields described, and the statuses that go with it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from app.errors import MEDIA_TYPE
+from ganmodels.specs import FAMILIES, SPEC, FamilyFacts
+from store.checkpoints import Checkpoint, Milestone
+from store.events import Event
+from store.jobs import Job
+from store.lifecycle import JobState
+from store.previews import Preview
+from store.workers import Worker
+
+Json = dict[str, Any]  # Any: JSON whose shape the family decides
+Url = Annotated[str, Field(description="A path on this server.")]
+
+
+class Fault(BaseModel):
+    """One place in the input that is wrong."""
+
+    pointer: Annotated[str, Field(description="JSON pointer into the body, or `/` and a parameter's name.")]
+    detail: Annotated[str, Field(description="What was found and what is allowed.")]
+
+
+class Check(BaseModel):
+    """Whether one part of the service works."""
+
+    ok: bool
+    detail: str
+
+
+class Problem(BaseModel):
+    """Why a request was not answered as hoped (RFC 9457)."""
+
+    type: Annotated[str, Field(description="What happened, for programs.")]
+    title: Annotated[str, Field(description="What happened, for people.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: Annotated[str, Field(description="What was found and what would do.")]
+    request_id: Annotated[str, Field(description="The answer's `X-Request-ID`, by which the log knows it.")]
+    errors: Annotated[list[Fault], Field(description="For wrong input: each place.")] = []
+    state: Annotated[JobState | None, Field(description="For a refused move: where the job stands.")] = None
+    allowed: Annotated[list[JobState], Field(description="For a refused move: where it could go.")] = []
+    checks: Annotated[dict[str, Check], Field(description="For a service that is not ready: each part.")] = {}
+
+
+MEANINGS: Mapping[int, str] = {
+    304: "The copy at hand is still good.",
+    400: "The body is not JSON.",
+    404: "Nothing has this id, or it has no such part.",
+    409: "Not in the state that the job is in.",
+    410: "It existed and was removed by retention.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    422: "A parameter or field is wrong; `errors` names it and says what is allowed.",
+    500: "A fault of the service.",
+    503: "The database does not answer, a stored file is damaged, or a part is missing.",
+}
+
+Responses = dict[int | str, Json]
+
+
+def problems(*statuses: int) -> Responses:
+    """Describe the unsuccessful answers of a route; wrong input and our own faults can happen on all of them."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    answers: Responses = {
+        status: {"description": MEANINGS[status], "content": content} for status in sorted({*statuses, 422, 500, 503})
+    }
+    if 409 in statuses:
+        seconds = {"description": "Seconds after which asking again makes sense.", "schema": {"type": "integer"}}
+        answers[409] = {**answers[409], "headers": {"Retry-After": seconds}}
+    return answers
+
+
+def headers(**described: str) -> Json:
+    """Describe the headers of an answer: `headers(ETag="…", X_Seed="…")`."""
+    return {
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in described.items()
+    }
+
+
+Item = TypeVar("Item")
+Id = TypeVar("Id")
+
+
+class Page(BaseModel, Generic[Item, Id]):
+    """One page of a list. Ask for the next with `after=<last_id>` while `has_more`."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    has_more: bool
+    first_id: Id | None
+    last_id: Id | None
+
+
+def page(data: list[Item], ids: list[Id], has_more: bool) -> Page[Item, Id]:
+    """Build a page of items and their ids."""
+    return Page(data=data, has_more=has_more, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None)
+
+
+class Progress(BaseModel):
+    """How far a job has come."""
+
+    step: Annotated[int, Field(description="Generator updates made.")]
+    total_steps: Annotated[int, Field(description="Generator updates asked for.")]
+    fraction: Annotated[float, Field(ge=0, description="`step / total_steps`.")]
+    images_per_second: Annotated[float | None, Field(description="Real images seen in a second, while known.")]
+    eta_seconds: Annotated[float | None, Field(description="Seconds to the end at this speed, while it runs.")]
+
+
+class MilestoneDocument(BaseModel):
+    """A checkpoint worth knowing."""
+
+    step: int
+    created_at: datetime
+    url: Url
+
+
+class FailureDocument(BaseModel):
+    """Why a job failed."""
+
+    code: Annotated[str, Field(description="What happened, for programs.")]
+    message: Annotated[str, Field(description="What happened, for people.")]
+    step: int | None
+
+
+class JobUrls(BaseModel):
+    """Where to read on, as paths on this server."""
+
+    self: str
+    metrics: str
+    events: str
+    checkpoints: str
+    previews: str
+    sample: str
+    cancel: str
+
+
+class JobDocument(BaseModel):
+    """One training run asked for, as it stands."""
+
+    object: Literal["job"] = "job"
+    id: str
+    name: str | None
+    family: str
+    dataset: str
+    state: JobState
+    state_reason: Annotated[str | None, Field(description="Why it is in this state, where there is more to say.")]
+    spec: Annotated[Json, Field(description="Every knob, those left out filled in.")]
+    numerics: Annotated[
+        Json | None, Field(description="What else fixes the numbers: data digest, `numerics_version`, …")
+    ]
+    progress: Progress
+    metrics: Annotated[dict[str, float | None], Field(description="The newest value of each; null: not finite.")]
+    queue_position: Annotated[int | None, Field(description="1 is claimed next; null when it does not wait.")]
+    latest_checkpoint: MilestoneDocument | None
+    best_checkpoint: Annotated[
+        MilestoneDocument | None, Field(description="The one of lowest `fd_classifier`, where any was evaluated.")
+    ]
+    attempt: Annotated[int, Field(description="Which try this is, counted since the newest checkpoint.")]
+    max_attempts: int
+    error: FailureDocument | None
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    tags: dict[str, str]
+    urls: JobUrls
+
+    @classmethod
+    def of(
+        cls, job: Job, queue_position: int | None, latest: Milestone | None, best: Milestone | None
+    ) -> "JobDocument":
+        """Describe a job."""
+        here = f"/jobs/{job.id}"
+        parts = ("metrics", "events", "checkpoints", "previews", "cancel")
+        urls = {"self": here, "sample": f"/sample?job={job.id}", **{part: f"{here}/{part}" for part in parts}}
+        same = set(cls.model_fields) & set(Job.__dataclass_fields__)
+        return cls.model_validate(
+            {
+                **{name: getattr(job, name) for name in same},
+                "progress": _progress(job),
+                "queue_position": queue_position,
+                "latest_checkpoint": _milestone(job, latest),
+                "best_checkpoint": _milestone(job, best),
+                "urls": urls,
+            }
+        )
+
+
+class EventDocument(BaseModel):
+    """One thing that happened to a job."""
+
+    object: Literal["event"] = "event"
+    id: Annotated[int, Field(description="Rises with time; what a list is resumed from.")]
+    type: str
+    data: Json
+    at: datetime
+
+    @classmethod
+    def of(cls, event: Event) -> "EventDocument":
+        """Describe an event."""
+        return cls(id=event.seq, type=event.type, data=dict(event.data), at=event.at)
+
+
+class PointDocument(BaseModel):
+    """One value of a metric."""
+
+    step: int
+    value: Annotated[float | None, Field(description="Null where the number was not finite.")]
+
+
+class SeriesDocument(BaseModel):
+    """The curve of one metric."""
+
+    object: Literal["series"] = "series"
+    name: str
+    points: Annotated[list[PointDocument], Field(description="In order of step.")]
+    total_points: Annotated[int, Field(description="How many there are before thinning.")]
+
+
+class FileDocument(BaseModel):
+    """One file of a checkpoint."""
+
+    sha256: str
+    size: Annotated[int, Field(description="Bytes.")]
+    url: Url
+
+
+class CheckpointDocument(BaseModel):
+    """What can be resumed and served."""
+
+    object: Literal["checkpoint"] = "checkpoint"
+    step: int
+    created_at: datetime
+    metrics: Annotated[dict[str, float | None], Field(description="The metrics at this step.")]
+    files: dict[str, FileDocument]
+    card: Annotated[
+        Json, Field(description="What it says of itself: family, spec, data set, labels, latent, image, what it serves.")
+    ]
+    url: Url
+
+    @classmethod
+    def of(cls, job_id: str, checkpoint: Checkpoint) -> "CheckpointDocument":
+        """Describe a checkpoint."""
+        url = f"/jobs/{job_id}/checkpoints/{checkpoint.step}"
+        files = {
+            name: FileDocument(sha256=file["sha256"], size=file["size"], url=f"{url}/files/{name}")
+            for name, file in checkpoint.files.items()
+        }
+        return cls(
+            step=checkpoint.step,
+            created_at=checkpoint.created_at,
+            metrics=dict(checkpoint.metrics),
+            files=files,
+            card=dict(checkpoint.card),
+            url=url,
+        )
+
+
+class PreviewDocument(BaseModel):
+    """The same fixed noise, drawn at one step."""
+
+    object: Literal["preview"] = "preview"
+    step: int
+    width: Annotated[int, Field(description="Pixels.")]
+    height: Annotated[int, Field(description="Pixels.")]
+    sha256: str
+    created_at: datetime
+    url: Url
+
+    @classmethod
+    def of(cls, job_id: str, preview: Preview) -> "PreviewDocument":
+        """Describe a preview."""
+        shown = {name: getattr(preview, name) for name in ("step", "width", "height", "sha256", "created_at")}
+        return cls.model_validate({**shown, "url": f"/jobs/{job_id}/previews/{preview.step}.png"})
+
+
+class FamilyDocument(BaseModel):
+    """A kind of GAN that can be asked for."""
+
+    object: Literal["family"] = "family"
+    name: str
+    title: str
+    paper: str
+    paper_url: str
+    serves: Annotated[
+        list[str], Field(description="What a checkpoint can answer; `labels` only where the spec's knobs ask for it.")
+    ]
+    defaults: Annotated[dict[str, Json], Field(description="Every knob's default, by preset.")]
+    spec_schema: Annotated[Json, Field(description="JSON Schema of the spec that `POST /jobs` takes.")]
+    url: Url
+
+    @classmethod
+    def of(cls, name: str, facts: FamilyFacts) -> "FamilyDocument":
+        """Describe a family."""
+        return cls(
+            name=name,
+            title=facts.title,
+            paper=facts.paper,
+            paper_url=facts.url,
+            serves=list(facts.serves),
+            defaults={preset: _defaults(name, preset) for preset in ("quick", "paper")},
+            spec_schema=facts.spec.model_json_schema(),
+            url=f"/families/{name}",
+        )
+
+
+class WorkerDocument(BaseModel):
+    """A process that trains."""
+
+    object: Literal["worker"] = "worker"
+    id: str
+    host: str
+    pid: int
+    device: str
+    started_at: datetime
+    seen_at: datetime
+    job_id: Annotated[str | None, Field(description="The job it holds.")]
+
+    @classmethod
+    def of(cls, worker: Worker) -> "WorkerDocument":
+        """Describe a worker."""
+        return cls.model_validate(vars(worker))
+
+
+class SampledImage(BaseModel):
+    """One generated image."""
+
+    index: Annotated[int, Field(description="`index=` asks for this image alone.")]
+    label: int | None
+    label_name: str | None
+    png: Annotated[str, Field(description="The PNG's bytes in base64.")]
+
+
+class SampleDocument(BaseModel):
+    """Generated images, and what would draw the same again."""
+
+    object: Literal["sample"] = "sample"
+    job_id: str
+    step: Annotated[int, Field(description="The step of the checkpoint that drew them.")]
+    seed: int
+    images: list[SampledImage]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """Whether requests can be answered, and how each part is. Without the doorbell jobs start later, not never."""
+
+    status: Literal["ready", "degraded"]
+    checks: dict[str, Check]
+
+
+def schemas() -> Json:
+    """Return the JSON Schemas that no route names by itself: the problem's."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
+def family(name: str) -> FamilyDocument:
+    """Describe the family of this name."""
+    return FamilyDocument.of(name, FAMILIES[name])
+
+
+def _progress(job: Job) -> Progress:
+    speed = job.images_per_second
+    running = job.state in (JobState.RUNNING, JobState.PAUSING)
+    left = (job.total_steps - job.step) * job.spec["batch_size"]
+    return Progress(
+        step=job.step,
+        total_steps=job.total_steps,
+        fraction=job.step / job.total_steps,
+        images_per_second=speed,
+        eta_seconds=round(left / speed, 1) if running and speed else None,
+    )
+
+
+def _milestone(job: Job, found: Milestone | None) -> MilestoneDocument | None:
+    if found is None:
+        return None
+    url = f"/jobs/{job.id}/checkpoints/{found.step}"
+    return MilestoneDocument(step=found.step, created_at=found.created_at, url=url)
+
+
+def _defaults(name: str, preset: str) -> Json:
+    knobs = SPEC.validate_python({"family": name, "preset": preset}).model_dump(mode="json")
+    return {knob: value for knob, value in knobs.items() if knob not in ("family", "preset")}

@@ -1,0 +1,162 @@
+"""Problems: every answer that is not a success, as `application/problem+json` (RFC 9457).
+
+The store and the API raise what happened, by name; this file alone knows the status codes.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app import inputs, refusals
+from store import errors
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+# What happened → status, the last part of the problem's type, title.
+PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
+    errors.JobNotFound: (404, "job-not-found", "No such job"),
+    errors.CheckpointNotFound: (404, "checkpoint-not-found", "No such checkpoint"),
+    errors.CheckpointPruned: (410, "checkpoint-pruned", "Checkpoint removed"),
+    errors.PreviewNotFound: (404, "preview-not-found", "No such preview"),
+    errors.ArtifactNotFound: (503, "file-damaged", "Stored file damaged"),
+    errors.TransitionRefused: (409, "transition-refused", "Not in this state"),
+    errors.IdempotencyConflict: (422, "idempotency-conflict", "Idempotency key used before"),
+    errors.CursorNotFound: (422, "invalid-input", "Invalid input"),
+    refusals.InputRefused: (422, "invalid-input", "Invalid input"),
+    refusals.FamilyNotFound: (404, "family-not-found", "No such family"),
+    refusals.FileNotInCheckpoint: (404, "file-not-found", "No such file"),
+    refusals.NothingToServe: (404, "nothing-to-serve", "Nothing to serve"),
+    refusals.NothingToServeYet: (409, "nothing-to-serve-yet", "No checkpoint yet"),
+    refusals.FileDamaged: (503, "file-damaged", "Stored file damaged"),
+    refusals.NotReady: (503, "not-ready", "Not ready"),
+}
+
+log = structlog.get_logger()
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception that has a name with its problem."""
+    app.add_exception_handler(errors.StoreError, _named)
+    app.add_exception_handler(refusals.Refusal, _named)
+    app.add_exception_handler(OperationalError, _unavailable)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def problem(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **extensions: Any,  # Any: JSON
+) -> Response:
+    """Build a problem document; the request's id comes from its context."""
+    document = {
+        "type": f"urn:ganymede:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id", ""),
+        **extensions,
+    }
+    return Response(json.dumps(document), status, headers, MEDIA_TYPE)
+
+
+def unexpected() -> Response:
+    """Answer for a fault of ours, whose traceback is in the log under the request's id."""
+    return problem(500, "internal-error", "Internal error", "This is a fault of the service, and it is in its log.")
+
+
+def too_large(most_bytes: int) -> HTTPException:
+    """Return what to raise while a body is read that exceeds the limit."""
+    return HTTPException(413, f"The body may have at most {most_bytes:,} bytes.")
+
+
+def body_too_large(most_bytes: int) -> Response:
+    """Answer a body that announces itself as too large."""
+    error = too_large(most_bytes)
+    return problem(error.status_code, "content-too-large", "Content too large", error.detail)
+
+
+async def _named(request: Request, error: Exception) -> Response:
+    if type(error) not in PROBLEMS:
+        raise error
+    status, slug, title = PROBLEMS[type(error)]
+    return problem(status, slug, title, _sentence(str(error)), _headers(error), **_extensions(error))
+
+
+def _extensions(error: Exception) -> dict[str, Any]:  # Any: JSON
+    match error:
+        case errors.TransitionRefused():
+            return {"state": error.state, "allowed": error.allowed}
+        case errors.IdempotencyConflict():
+            return {"errors": [{"pointer": "/idempotency-key", "detail": _sentence(str(error))}]}
+        case errors.CursorNotFound():
+            return {"errors": [{"pointer": "/after", "detail": _sentence(str(error))}]}
+        case refusals.InputRefused():
+            return {"errors": [{"pointer": error.pointer, "detail": str(error)}]}
+        case refusals.NotReady():
+            return {"checks": error.checks}
+        case _:
+            return {}
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, refusals.NothingToServeYet) and error.retry_after is not None:
+        return {"Retry-After": str(round(error.retry_after.total_seconds()))}
+    return {}
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Say of each wrong place what was found and what is allowed."""
+    assert isinstance(error, RequestValidationError)
+    findings = error.errors()
+    if findings[0]["type"] == "json_invalid":
+        what, where = findings[0]["ctx"]["error"], findings[0]["loc"][-1]
+        return problem(400, "malformed-json", "Malformed JSON", f"The body is not JSON: {what} at character {where}.")
+    if isinstance(error.body, bytes):
+        found = inputs.shown(request.headers.get("content-type"))
+        detail = f"Send JSON with `Content-Type: application/json`; found {found}."
+        return problem(415, "unsupported-media-type", "Unsupported media type", detail)
+    found_faults = inputs.faults(findings, error.body)
+    named = ", ".join(fault["pointer"] or "the body" for fault in found_faults)
+    return problem(422, "invalid-input", "Invalid input", f"Wrong or missing: {named}.", errors=found_faults)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """Answer what the framework raises: 404 and 405 for paths and methods, 400 and 413 for bodies."""
+    assert isinstance(error, HTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    match error.status_code:
+        case 404:
+            detail = f"Nothing lives at {inputs.shown(request.url.path)}; /docs and /openapi.json say what does."
+        case 405:
+            detail = f"{request.method} is not allowed here; allowed: {(error.headers or {}).get('Allow', 'nothing')}."
+        case 400:
+            return problem(400, "malformed-json", "Malformed JSON", "The body cannot be read as JSON.")
+        case 413:
+            return problem(413, "content-too-large", "Content too large", error.detail)
+        case _:
+            detail = error.detail
+    return problem(error.status_code, title.lower().replace(" ", "-"), title, detail, error.headers)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    log.error("database unavailable", error=str(error))
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return problem(503, "database-unavailable", "Database unavailable", "The database does not answer.", headers)
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital, end with a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

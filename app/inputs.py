@@ -1,0 +1,95 @@
+"""What was wrong with a request's input: pydantic's findings as pointers and plain words."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from ganmodels.specs import FAMILIES
+
+NOISE = {"default_factory_not_called"}  # says only that another knob, reported beside it, is wrong
+SHOWN_CHARACTERS = 60
+
+Finding = Mapping[str, Any]  # Any: pydantic's error dictionaries
+Fault = dict[str, str]
+
+
+def faults(findings: Sequence[Finding], body: object) -> list[Fault]:
+    """Return `{pointer, detail}` for each place that is wrong, the alternatives of a union put into one."""
+    details: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding["type"] not in NOISE:
+            said = details.setdefault(_pointer(finding, body), [])
+            said += [detail for detail in [_detail(finding, body)] if detail not in said]
+    return [{"pointer": pointer, "detail": ", or: ".join(said)} for pointer, said in details.items()]
+
+
+def one_of(found: str, allowed: Collection[str]) -> str:
+    """Say what is allowed, and which of it `found` looks like."""
+    close = get_close_matches(found, sorted(allowed), n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Allowed: {', '.join(sorted(allowed))}."
+
+
+def shown(value: object) -> str:
+    """Write a value that came in so that it can be shown, whatever it holds."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def _pointer(finding: Finding, body: object) -> str:
+    place, *path = finding["loc"]
+    steps = list(_steps(path, body, finding["type"])) if place == "body" else path[:1]
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _steps(path: Sequence[str | int], body: object, kind: str) -> Iterator[str | int]:
+    """Follow `path` into the body, leaving out the union members that pydantic puts between."""
+    if kind == "json_invalid":
+        return
+    if kind.startswith("union_tag") and isinstance(body, dict):
+        yield "family"
+    if path and isinstance(body, dict) and path[0] == body.get("family"):
+        path = path[1:]
+    for position, step in enumerate(path):
+        if isinstance(body, dict) and isinstance(step, str) and step in body:
+            yield step
+            body = body[step]
+        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+            yield step
+            body = body[step]
+        elif kind == "missing" and position == len(path) - 1:
+            yield step
+
+
+def _detail(finding: Finding, body: object) -> str:
+    place, *path = finding["loc"]
+    found, context = finding.get("input"), finding.get("ctx", {})
+    if finding["type"] == "missing":
+        return "This is required." if place != "body" or path else "A JSON body is required."
+    if finding["type"].startswith("union_tag") or finding["type"] == "model_attributes_type":
+        return _family_detail(body)
+    if finding["type"] == "extra_forbidden":
+        return f"There is no such knob; {one_of(str(path[-1]), _knobs(body))}"
+    message = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "literal_error" and isinstance(found, str):
+        allowed = [name.strip().strip("'") for name in context["expected"].replace(" or ", ", ").split(",")]
+        return f"Found {shown(found)}; {one_of(found, allowed)}"
+    return f"{message}; found {shown(found)}" if _is_plain(found) else message
+
+
+def _family_detail(body: object) -> str:
+    if not isinstance(body, dict):
+        return "A job is a JSON object with at least `family`."
+    found = body.get("family")
+    said = "`family` is required" if found is None else f"There is no family {shown(found)}"
+    return f"{said}; {one_of(str(found), FAMILIES)}"
+
+
+def _knobs(body: object) -> Collection[str]:
+    family = FAMILIES.get(str(body.get("family"))) if isinstance(body, dict) else None
+    return family.spec.model_fields if family else []
+
+
+def _is_plain(found: object) -> bool:
+    return found is None or isinstance(found, bool | int | float | str)

@@ -1,0 +1,107 @@
+"""What may stand in a path, a query or a header: named types with their limits, meanings and examples."""
+
+import re
+from typing import Annotated
+
+from fastapi import Header, Path, Query, Request
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BeforeValidator
+
+from app.inputs import one_of
+from app.refusals import InputRefused
+from ganmodels.specs import DATASETS, FAMILIES
+from store.lifecycle import JobState
+
+WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+MOST = 2**53 - 1  # the largest integer every JSON reader keeps; databases hold more
+UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+TEXT = r"^[^\x00]+$"
+EXAMPLE_ID = "0b9c1c9e-3b1f-4a52-9d7a-5f3f1d2c6a10"
+
+
+def _whole(value: object) -> object:
+    """Refuse what Python reads as an integer and nobody else would: `1_000`, ` 7`, `1.0`."""
+    if isinstance(value, str) and not WHOLE.fullmatch(value):
+        raise ValueError("Should be a whole number in plain digits")
+    return value
+
+
+def _family(value: str) -> str:
+    if value not in FAMILIES:
+        raise ValueError(one_of(value, FAMILIES))
+    return value
+
+
+def _dataset(value: str) -> str:
+    if value not in DATASETS:
+        raise ValueError(one_of(value, DATASETS))
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+JobId = Annotated[str, Path(pattern=UUID, description="The job's id, a lower-case UUID.")]
+StepPath = Annotated[Whole, Path(ge=0, le=MOST, description="The step it was written at.")]
+FamilyPath = Annotated[str, Path(pattern=SLUG, description="The family's name.", examples=["dcgan"])]
+FilePath = Annotated[
+    str,
+    Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="A key of the checkpoint's `files`.", examples=["card.json"]),
+]
+
+StateFilter = Annotated[JobState | None, Query(description="Only jobs in this state.", examples=["running"])]
+FamilyFilter = Annotated[
+    Annotated[str, AfterValidator(_family)] | None,
+    Query(description="Only jobs of this family.", json_schema_extra={"enum": [*FAMILIES, None]}),
+]
+DatasetFilter = Annotated[
+    Annotated[str, AfterValidator(_dataset)] | None,
+    Query(description="Only jobs that learn this data set.", json_schema_extra={"enum": [*DATASETS, None]}),
+]
+NameFilter = Annotated[
+    str | None, Query(min_length=1, max_length=100, pattern=TEXT, description="Only jobs of exactly this name.")
+]
+AfterJob = Annotated[
+    str | None,
+    Query(pattern=UUID, description="Begin after the job of this id: the `last_id` of the page before."),
+]
+AfterStep = Annotated[
+    Whole | None, Query(ge=0, le=MOST, description="Begin below this step: the `last_id` of the page before.")
+]
+AfterEvent = Annotated[
+    Whole, Query(ge=0, le=MOST, description="Begin after the event of this id: the `last_id` of the page before.")
+]
+Limit = Annotated[Whole, Query(ge=1, le=100, description="How many a page may hold.")]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="Makes it safe to post again: the same key and body answer with the same job, and start no second.",
+        examples=["digits-2025-11-21"],
+    ),
+]
+IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the copy at hand; 304 when it is still good.")]
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not know, or that stands there twice: nobody means either."""
+    route = request.scope["route"]
+    known = _known(route) if isinstance(route, APIRoute) else {}
+    for name in request.query_params:
+        if name not in known:
+            allowed = one_of(name, known) if known else "This takes none."
+            raise InputRefused(f"/{name}", f"There is no such parameter; {allowed}")
+        if not known[name] and len(request.query_params.getlist(name)) > 1:
+            raise InputRefused(f"/{name}", "This may be given once.")
+
+
+def _known(route: APIRoute) -> dict[str, bool]:
+    """Return the names of a route's query parameters, and whether each may be repeated."""
+    return {field.alias: "list[" in str(field.field_info.annotation) for field in _query_fields(route.dependant)}
+
+
+def _query_fields(dependant: Dependant) -> list[ModelField]:
+    return [*dependant.query_params, *(field for inner in dependant.dependencies for field in _query_fields(inner))]

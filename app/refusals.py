@@ -1,0 +1,50 @@
+"""What the API itself refuses, by name; `app/errors.py` alone turns these into status codes."""
+
+from datetime import timedelta
+
+
+class Refusal(Exception):
+    """Something asked for cannot be answered; the message says what was found and what would do."""
+
+
+class InputRefused(Refusal):
+    """A parameter has a value that cannot be meant; `pointer` names it."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        """Remember which parameter it was."""
+        super().__init__(detail)
+        self.pointer = pointer
+
+
+class FamilyNotFound(Refusal):
+    """No family has this name."""
+
+
+class FileNotInCheckpoint(Refusal):
+    """The checkpoint has no file of this name."""
+
+
+class NothingToServe(Refusal):
+    """No job has a checkpoint, and none is under way."""
+
+
+class NothingToServeYet(Refusal):
+    """The job has no checkpoint that can answer; `retry_after` says when it may have one, if ever."""
+
+    def __init__(self, detail: str, retry_after: timedelta | None) -> None:
+        """Remember when asking again makes sense."""
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class FileDamaged(Refusal):
+    """A stored file is missing, or is not what its digest says."""
+
+
+class NotReady(Refusal):
+    """The service lacks something it cannot answer without; `checks` says what of each part."""
+
+    def __init__(self, detail: str, checks: dict[str, dict[str, str | bool]]) -> None:
+        """Remember what each part said."""
+        super().__init__(detail)
+        self.checks = checks

@@ -1,0 +1,92 @@
+"""What happens to every request: an id, a limit on its body, one line in the log, an answer even to our own faults."""
+
+import re
+import sys
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import errors
+
+MOST_BODY_BYTES = 1 << 20
+CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+log = structlog.get_logger()
+
+
+def configure_logging() -> None:
+    """Log JSON to standard error, one line an event, each with the id of the request it belongs to."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        # Looked up at every event: who redirects standard error redirects the log.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+class RequestMiddleware:
+    """Wraps the application, inside nothing but the server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._serve(scope, receive, send, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started, status, received = time.perf_counter(), 0, 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MOST_BODY_BYTES and not status:
+                raise errors.too_large(MOST_BODY_BYTES)
+            return message
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            if _announced_bytes(scope) > MOST_BODY_BYTES:
+                await errors.body_too_large(MOST_BODY_BYTES)(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive_limited, send_with_id)
+        except Exception:  # any fault of ours: the client gets a problem, the log the traceback
+            log.exception("unexpected error", method=scope["method"], path=scope["path"])
+            if status:
+                raise
+            await errors.unexpected()(scope, receive, send_with_id)
+        finally:
+            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            log.info("request", method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
+
+
+def _request_id(headers: Headers) -> str:
+    """Keep the client's id where it is harmless, else make one."""
+    given = headers.get("X-Request-ID", "")
+    return given if CLIENT_ID.fullmatch(given) else str(uuid.uuid4())
+
+
+def _announced_bytes(scope: Scope) -> int:
+    """Return what `Content-Length` says, 0 where it says nothing that can be read."""
+    announced = Headers(scope=scope).get("content-length", "")
+    return int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 20 else 0

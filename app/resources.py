@@ -1,0 +1,59 @@
+"""What a request may hold: a transaction, the files, the generators, the doorbell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection
+
+from app.caretaker import Caretaker
+from app.serving.generators import Generators
+from store.artifacts import Artifacts
+from store.database import Database
+from store.settings import Settings
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Everything that lives as long as the process."""
+
+    settings: Settings
+    database: Database
+    artifacts: Artifacts
+    generators: Generators
+    caretaker: Caretaker
+
+    def close(self) -> None:
+        """Let go of everything, the thread that uses the rest first."""
+        self.caretaker.stop()
+        self.database.close()
+
+
+def open_resources(settings: Settings) -> Resources:
+    """Open the database, the artifacts and the doorbell, and start the thread that looks after them."""
+    database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
+    caretaker = Caretaker(settings, database)
+    caretaker.start()
+    return Resources(settings, database, artifacts, Generators(artifacts), caretaker)
+
+
+def _held(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+def _reading(request: Request) -> Iterator[Connection]:
+    with _held(request).database.read() as connection:
+        yield connection
+
+
+def _writing(request: Request) -> Iterator[Connection]:
+    with _held(request).database.write() as connection:
+        yield connection
+
+
+# `scope="function"`: the transaction is over, and its commit certain, before the answer is sent.
+Reading = Annotated[Connection, Depends(_reading, scope="function")]
+Writing = Annotated[Connection, Depends(_writing, scope="function")]
+Held = Annotated[Resources, Depends(_held)]

@@ -1,0 +1,123 @@
+"""`/jobs`: posting, listing, reading and cancelling training runs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Body
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from app import documents
+from app.conditional import entity_tag, is_fresh, not_modified
+from app.documents import JobDocument, Page, headers, problems
+from app.parameters import (
+    AfterJob,
+    DatasetFilter,
+    FamilyFilter,
+    IdempotencyKey,
+    IfNoneMatch,
+    JobId,
+    Limit,
+    NameFilter,
+    StateFilter,
+)
+from app.resources import Held, Reading, Writing
+from ganmodels.specs import Spec
+from store import checkpoints, jobs
+from store.jobs import Filters, Job
+from store.lifecycle import JobState
+
+router = APIRouter(tags=["jobs"])
+
+EXAMPLES = {
+    "digits, by label": {
+        "summary": "A convolutional GAN that learns MNIST's digits with their labels",
+        "value": {"family": "dcgan", "conditional": True, "dataset": "mnist", "total_steps": 1500},
+    },
+    "a minute on any laptop": {
+        "summary": "A small fully connected GAN on scikit-learn's digits, which need no download",
+        "value": {"family": "cgan", "dataset": "digits", "total_steps": 2000, "name": "small digits"},
+    },
+    "as published": {
+        "summary": "DCGAN with its paper's settings",
+        "value": {"family": "dcgan", "preset": "paper", "dataset": "mnist", "tags": {"course": "week 3"}},
+    },
+}
+POSTED = {
+    "description": "The job waits for a worker.",
+    "headers": headers(
+        Location="Where to read the job.", Idempotency_Replayed="`true` where the key came before with the same body."
+    ),
+}
+
+
+@router.post("/jobs", status_code=202, summary="Post a job", responses={202: POSTED, **problems(400, 413, 415)})
+def post_job(
+    spec: Annotated[Spec, Body(openapi_examples=EXAMPLES)],  # type: ignore[arg-type]  # FastAPI's own TypedDict
+    connection: Writing,
+    held: Held,
+    background: BackgroundTasks,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> JobDocument:
+    """Ask for a training run. Knobs left out are filled in from the preset; a knob that is unknown is refused."""
+    submission = jobs.submit(connection, spec, idempotency_key)
+    response.headers["Location"] = f"/jobs/{submission.job.id}"
+    if submission.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    background.add_task(held.caretaker.ring)  # after the commit: who is woken must find the job
+    return _describe(connection, [submission.job])[0]
+
+
+@router.get("/jobs", summary="List jobs", responses=problems())
+def list_jobs(
+    connection: Reading,
+    state: StateFilter = None,
+    family: FamilyFilter = None,
+    dataset: DatasetFilter = None,
+    name: NameFilter = None,
+    after: AfterJob = None,
+    limit: Limit = 20,
+) -> Page[JobDocument, str]:
+    """Return jobs, newest first."""
+    found, has_more = jobs.page(connection, Filters(state, family, dataset, name), after, limit)
+    return documents.page(_describe(connection, found), [job.id for job in found], has_more)
+
+
+@router.get(
+    "/jobs/{job_id}",
+    summary="Read one job",
+    response_model=JobDocument,
+    responses={
+        200: {"description": "The job.", "headers": headers(ETag="Changes whenever the job does.")},
+        304: {"description": documents.MEANINGS[304]},
+        **problems(404),
+    },
+)
+def read_job(connection: Reading, job_id: JobId, if_none_match: IfNoneMatch = None) -> Response:
+    """Return the job as it stands: state, progress, newest metrics, newest checkpoint."""
+    body = _describe(connection, [jobs.get(connection, job_id)])[0].model_dump_json()
+    known = {"ETag": entity_tag(body), "Cache-Control": "no-cache"}
+    if is_fresh(if_none_match, known["ETag"]):
+        return not_modified(known)
+    return Response(body, headers=known, media_type="application/json")
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Cancel a job",
+    responses={
+        200: {"description": "The job is cancelled."},
+        202: {"description": "Its worker was asked to stop.", "model": JobDocument},
+        **problems(404, 409),
+    },
+)
+def cancel_job(connection: Writing, job_id: JobId, response: Response) -> JobDocument:
+    """Stop a job for good; its checkpoints stay. One that waits is cancelled now, one that runs by its worker."""
+    job = jobs.cancel(connection, job_id)
+    response.status_code = 200 if job.state is JobState.CANCELLED else 202
+    return _describe(connection, [job])[0]
+
+
+def _describe(connection: Connection, found: list[Job]) -> list[JobDocument]:
+    milestones = checkpoints.milestones(connection, [job.number for job in found])
+    return [JobDocument.of(job, jobs.queue_position(connection, job), *milestones[job.number]) for job in found]

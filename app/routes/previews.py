@@ -1,0 +1,51 @@
+"""`/jobs/{id}/previews`: the same fixed noise at every preview step."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app import documents
+from app.conditional import is_fresh, not_modified
+from app.documents import Page, PreviewDocument, headers, problems
+from app.parameters import AfterStep, IfNoneMatch, JobId, Limit, StepPath
+from app.resources import Held, Reading
+from app.serving.generators import verify
+from store import jobs, previews
+
+router = APIRouter(tags=["jobs"])
+
+PICTURE = {
+    "description": "The picture.",
+    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": headers(ETag="The picture's SHA-256."),
+}
+
+
+@router.get("/jobs/{job_id}/previews", summary="List a job's previews", responses=problems(404))
+def list_previews(
+    connection: Reading, job_id: JobId, after: AfterStep = None, limit: Limit = 20
+) -> Page[PreviewDocument, int]:
+    """Return the job's previews, newest first."""
+    job = jobs.get(connection, job_id)
+    found, has_more = previews.page(connection, job.number, after, limit)
+    data = [PreviewDocument.of(job.id, preview) for preview in found]
+    return documents.page(data, [preview.step for preview in found], has_more)
+
+
+@router.get(
+    "/jobs/{job_id}/previews/{step}.png",
+    summary="Look at one preview",
+    response_class=Response,
+    responses={200: PICTURE, 304: {"description": documents.MEANINGS[304]}, **problems(404)},
+)
+def read_preview(
+    connection: Reading, held: Held, job_id: JobId, step: StepPath, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Return the picture that the job drew at this step."""
+    job = jobs.get(connection, job_id)
+    preview = previews.at(connection, job.number, step)
+    known = {"ETag": f'"{preview.sha256}"', "Cache-Control": "no-cache"}
+    if is_fresh(if_none_match, known["ETag"]):
+        return not_modified(known)
+    content = held.artifacts.get(preview.path)
+    verify("the preview", content, preview.sha256, step)
+    return Response(content, headers=known, media_type="image/png")

@@ -1,0 +1,20 @@
+"""`/workers`: who is alive, on which device, doing what."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+
+from app import documents
+from app.documents import Page, WorkerDocument, problems
+from app.resources import Held, Reading
+from store import workers
+
+router = APIRouter(tags=["workers"])
+
+
+@router.get("/workers", summary="List the workers alive", responses=problems())
+def list_workers(connection: Reading, held: Held) -> Page[WorkerDocument, str]:
+    """Return the processes that train and were heard of lately, and the job each holds."""
+    quiet = timedelta(seconds=max(held.settings.lease_seconds, 3 * held.settings.poll_seconds))
+    alive = workers.alive(connection, quiet)
+    return documents.page([WorkerDocument.of(worker) for worker in alive], [worker.id for worker in alive], False)

@@ -1,0 +1,1 @@
+"""From a checkpoint and a seed to the bytes of an image."""

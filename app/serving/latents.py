@@ -1,0 +1,42 @@
+"""Noise and labels as pure functions of a seed and an image's index, by the counter-based generator Philox.
+
+No image depends on how many others were asked for beside it. (Salmon et al. 2011, Parallel Random Numbers.)
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Stream(IntEnum):
+    """What a draw is for: each purpose has numbers of its own."""
+
+    NOISE = 0
+    LABEL = 1
+
+
+def noise(seed: int, indices: Sequence[int], latent: Mapping[str, Any]) -> NDArray[np.float32]:  # Any: a card's JSON
+    """Draw latent vectors (N, Z), one per index, from the distribution that a checkpoint's card names."""
+    size, low, high = latent["size"], latent["low"], latent["high"]
+    drawn = np.empty((len(indices), size), np.float32)
+    for row, index in enumerate(indices):
+        source = _source(seed, index, Stream.NOISE)
+        if latent["distribution"] == "uniform":
+            drawn[row] = source.random(size, np.float32) * np.float32(high - low) + np.float32(low)
+        else:
+            drawn[row] = source.standard_normal(size, np.float32)
+    return drawn
+
+
+def labels(seed: int, indices: Sequence[int], count: int) -> NDArray[np.int64]:
+    """Draw one of `count` labels for each index."""
+    return np.array([_source(seed, index, Stream.LABEL).integers(count) for index in indices], np.int64)
+
+
+def _source(seed: int, index: int, stream: Stream) -> np.random.Generator:
+    key = np.array([seed, index], np.uint64)
+    counter = np.array([0, 0, 0, stream], np.uint64)  # the word that no draw ever counts up to
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -1,0 +1,203 @@
+"""The client: one method for each thing the service answers, over one HTTP connection pool."""
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from ganymede.answers import Checkpoint, Document, Event, Family, Job, Page, Preview, Sample, Worker
+from ganymede.errors import ApiError, ConnectionFailed, Fault, JobNotFinished
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+POLL_SECONDS = 1.0
+
+Query = Mapping[str, str | int | float | None]
+
+
+class Client:
+    """A Ganymede service at `url`. Safe to share between threads; close it, or use it in a `with` block."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        *,
+        timeout_seconds: float = 60,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Connect to nothing yet. `transport` replaces the network, for tests."""
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout_seconds,
+            transport=transport,
+            trust_env=httpx.URL(url).host not in LOOPBACK,  # a proxy named in the environment cannot reach this machine
+        )
+
+    def submit(self, *, idempotency_key: str | None = None, **spec: Any) -> Job:  # Any: the menu is the service's
+        """Post a job: `submit(family="dcgan", conditional=True, dataset="mnist")`; raise ApiError naming a bad knob."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return Job.read(self._send("POST", "/jobs", json=spec, headers=headers).json())
+
+    def job(self, id: str) -> Job:
+        """Return a job as it is now."""
+        return Job.read(self._json(f"/jobs/{id}"))
+
+    def jobs(
+        self,
+        *,
+        state: str | None = None,
+        family: str | None = None,
+        dataset: str | None = None,
+        name: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[Job]:
+        """Return one page of jobs, newest first."""
+        filters = {"state": state, "family": family, "dataset": dataset, "name": name}
+        return Page.read(self._json("/jobs", {**filters, "after": after, "limit": limit}), Job.read)
+
+    def cancel(self, id: str) -> Job:
+        """Stop a job for good; what it has trained so far stays."""
+        return Job.read(self._send("POST", f"/jobs/{id}/cancel").json())
+
+    def metrics(
+        self, id: str, *, name: str | None = None, from_step: int | None = None, max_points: int | None = None
+    ) -> Document:
+        """Return a job's metrics as series of steps and values."""
+        return self._json(f"/jobs/{id}/metrics", {"name": name, "from_step": from_step, "max_points": max_points})
+
+    def events(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Event]:
+        """Return one page of what happened to a job, oldest first."""
+        return Page.read(self._json(f"/jobs/{id}/events", {"after": after, "limit": limit}), Event.read)
+
+    def checkpoints(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Checkpoint]:
+        """Return one page of a job's checkpoints, newest first."""
+        return Page.read(self._json(f"/jobs/{id}/checkpoints", {"after": after, "limit": limit}), Checkpoint.read)
+
+    def previews(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Preview]:
+        """Return one page of a job's previews."""
+        return Page.read(self._json(f"/jobs/{id}/previews", {"after": after, "limit": limit}), Preview.read)
+
+    def sample(
+        self,
+        *,
+        label: int | str | None = None,
+        n: int | None = None,
+        seed: int | None = None,
+        job: str | None = None,
+        step: int | str | None = None,
+        format: str | None = None,
+        grid: str | None = None,
+        scale: int | None = None,
+    ) -> Sample:
+        """Draw images: of one label, `n` of them, as `png`, `npz` or `json`; the same seed draws the same bytes."""
+        query = {"label": label, "n": n, "seed": seed, "job": job, "step": step}
+        return _sample(self._send("GET", "/sample", {**query, "format": format, "grid": grid, "scale": scale}))
+
+    def families(self) -> list[Family]:
+        """Return the kinds of GAN that can be asked for."""
+        return [Family.read(entry) for entry in self._json("/families")["data"]]
+
+    def workers(self) -> list[Worker]:
+        """Return who trains, and on what."""
+        return [Worker.read(entry) for entry in self._json("/workers")["data"]]
+
+    def ready(self) -> bool:
+        """Return whether the service can take and answer requests."""
+        try:
+            return self._http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    def wait(
+        self, id: str, on_progress: Callable[[Job], object] | None = None, *, timeout_seconds: float | None = None
+    ) -> Job:
+        """Return the job once it is finished; `on_progress` sees it about once a second until then.
+
+        Raises JobNotFinished when `timeout_seconds` pass first. A failed job is returned, not raised.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            job = self.job(id)
+            if on_progress is not None:
+                on_progress(job)
+            if job.is_finished:
+                return job
+            if deadline is not None and time.monotonic() >= deadline:
+                raise JobNotFinished(f"job {id} is still {job.state}, at step {job.progress.step}")
+            time.sleep(POLL_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        """Keep the connections for a block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def _json(self, path: str, query: Query | None = None) -> Document:
+        document: Document = self._send("GET", path, query).json()
+        return document
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        *,
+        json: Document | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send one request; raise ApiError for a problem, ConnectionFailed when nobody answers."""
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            response = self._http.request(method, path, params=asked, json=json, headers=headers)
+        except httpx.TransportError as error:
+            raise ConnectionFailed(_unreachable(self.url, error)) from error
+        if not response.is_success:
+            raise _refusal(response)
+        return response
+
+
+def _sample(response: httpx.Response) -> Sample:
+    headers = response.headers
+    return Sample(
+        content=response.content,
+        media_type=headers["Content-Type"].partition(";")[0],
+        seed=int(headers["X-Seed"]),
+        label=headers.get("X-Label"),
+        step=int(headers["X-Checkpoint-Step"]),
+        job=headers["X-Job-ID"],
+        url=str(response.request.url),
+    )
+
+
+def _refusal(response: httpx.Response) -> ApiError:
+    """Read a problem document; an answer that is none (a proxy's page, say) keeps its status at least."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {}
+    faults = [Fault(entry.get("pointer", ""), entry["detail"]) for entry in problem.get("errors") or []]
+    title = problem.get("title") or f"HTTP {response.status_code} {response.reason_phrase}"
+    return ApiError(response.status_code, title, problem.get("detail") or "", faults, problem.get("request_id"))
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return f"{url} took too long to answer."
+    return f"No Ganymede service answers at {url}. Start one with `ganymede up`, or name another with --url."

@@ -1,0 +1,119 @@
+"""The operator's commands: what they refuse, in plain words, and what the parts of the stack are told."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+import pytest
+
+from app import embedded, operate
+from app.embedded import compose
+from store.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_up(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.operate", "up", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def assert_refused(answer: subprocess.CompletedProcess[str], words: str) -> None:
+    assert answer.returncode == 1
+    assert words in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        answer = run_up("--home", str(tmp_path), "--port", str(taken.getsockname()[1]))
+    assert_refused(answer, "Address already in use")
+
+
+def test_a_second_up_in_the_same_home_is_refused_and_told_where_the_first_is(tmp_path: Path) -> None:
+    (tmp_path / "up.json").write_text(json.dumps({"pid": 123, "url": "http://127.0.0.1:9", "redis_url": ""}))
+    with (tmp_path / "up.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        answer = run_up("--home", str(tmp_path), "--port", "0")
+    assert_refused(answer, "process 123, at http://127.0.0.1:9")
+
+
+def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(run_up("--home", str(tmp_path / "file" / "home")), "cannot be used")
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    assert_refused(run_up("--home", str(tmp_path), GANYMEDE_LEASE_SECONDS="soon"), "GANYMEDE_LEASE_SECONDS")
+
+
+def test_a_socket_lies_in_a_short_private_folder_when_home_is_deep(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    with operate._socket_folder(deep) as folder:
+        assert len(os.fsencode(folder / operate.SOCKET)) < operate.SOCKET_PATH_BYTES
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
+
+
+def test_a_socket_lies_in_home_when_its_path_is_short() -> None:
+    with operate._socket_folder(Path("/tmp/home")) as folder:
+        assert folder == Path("/tmp/home")
+
+
+def test_redis_opens_no_port_and_everyone_is_told_its_socket(tmp_path: Path) -> None:
+    stack = compose(Settings(home=tmp_path), tmp_path)
+    command = " ".join(stack.redis[0].command)
+    assert f"--port 0 --unixsocket {tmp_path}/redis.sock" in command
+    assert stack.redis_url == f"redis+socket://{tmp_path}/redis.sock"
+    told = {process.environment["GANYMEDE_REDIS_URL"] for process in [*stack.workers, stack.api]}
+    assert told == {stack.redis_url}
+
+
+def test_a_redis_named_in_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANYMEDE_REDIS_URL", "redis://doorbell:6379/0")
+    stack = compose(Settings(home=tmp_path), tmp_path)
+    assert stack.redis == []
+    assert stack.api.environment["GANYMEDE_REDIS_URL"] == "redis://doorbell:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("cards", "count", "expected"),
+    [
+        ([], None, [None]),
+        ([], 2, [None, None]),
+        (["0", "1"], None, ["0", "1"]),
+        (["0", "1"], 3, ["0", "1", "0"]),
+        (["0"], 0, []),
+    ],
+)
+def test_workers_are_spread_over_the_gpus(
+    cards: list[str], count: int | None, expected: list[str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "gpus", lambda: cards)
+    workers = compose(Settings(home=tmp_path), tmp_path, count).workers
+    assert [worker.environment.get("CUDA_VISIBLE_DEVICES") for worker in workers] == expected
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [("", []), ("-1", []), ("3", ["3"]), ("0, 2", ["0", "2"])])
+def test_the_operators_choice_of_gpus_holds(chosen: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert embedded.gpus() == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("gpu7", False)]
+)
+def test_only_this_machine_itself_counts_as_loopback(host: str, expected: bool) -> None:
+    assert operate._is_loopback(host) is expected

@@ -1,0 +1,139 @@
+"""A service that trains nothing: one job that comes a little further each time somebody looks."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+JOB = "0196a5b0-0000-7000-8000-000000000000"
+TOTAL_STEPS = 20
+PNG = b"\x89PNG\r\n\x1a\n"
+MISSPELLED = {
+    "type": "about:blank",
+    "title": "Unprocessable Content",
+    "status": 422,
+    "detail": "The job spec is not valid.",
+    "request_id": "r-1",
+    "errors": [{"pointer": "/totl_steps", "detail": "unknown knob; did you mean total_steps?"}],
+}
+
+
+@dataclass
+class FakeService:
+    """What was asked of it, and where its job stands."""
+
+    url: str = ""
+    step: int = 0
+    final_state: str = "succeeded"
+    error: dict[str, Any] | None = None
+    posted: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def job(self) -> dict[str, Any]:
+        finished = self.step >= TOTAL_STEPS
+        return {
+            "object": "job",
+            "id": JOB,
+            "name": "a name",
+            "state": self.final_state if finished else "running" if self.step else "queued",
+            "state_reason": None,
+            "spec": self.posted[-1] if self.posted else {"family": "dcgan", "dataset": "digits"},
+            "progress": {
+                "step": self.step,
+                "total_steps": TOTAL_STEPS,
+                "fraction": self.step / TOTAL_STEPS,
+                "images_per_second": 1234.5 if self.step else None,
+                "eta_seconds": 61.0 if self.step else None,
+            },
+            "metrics": {"d_loss": 0.5, "g_loss": None} if self.step else {},
+            "queue_position": None if self.step else 3,
+            "latest_checkpoint": {"step": self.step} if self.step else None,
+            "error": self.error if finished else None,
+        }
+
+    def look(self) -> dict[str, Any]:
+        seen = self.job()
+        self.step = min(self.step + 10, TOTAL_STEPS)
+        return seen
+
+
+def page(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"object": "list", "data": list(entries), "has_more": False, "first_id": None, "last_id": None}
+
+
+@contextmanager
+def running() -> Iterator[FakeService]:
+    service = FakeService()
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            spec = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+            service.headers.append(dict(self.headers))
+            if "totl_steps" in spec:
+                self.answer(422, MISSPELLED, "application/problem+json")
+            elif self.path.endswith("/cancel"):
+                self.answer(202, service.job() | {"state": "cancelling"})
+            else:
+                service.posted.append(spec)
+                self.answer(202, service.job())
+
+        def do_GET(self) -> None:
+            service.asked.append(self.path)
+            service.headers.append(dict(self.headers))
+            path = urlsplit(self.path).path
+            at = "2026-11-21T05:00:00Z"
+            lists = {
+                "/jobs": page(service.job()),
+                f"/jobs/{JOB}/events": page({"id": 1, "type": "state", "at": at, "data": {"to": "queued"}}),
+                f"/jobs/{JOB}/checkpoints": page(
+                    {"step": 5, "created_at": at, "files": {"card.json": {"sha256": "00", "size": 1}}, "metrics": {}}
+                ),
+                f"/jobs/{JOB}/previews": page({"step": 5}),
+                "/families": page({"name": "dcgan"}),
+                "/workers": page({"id": "a-worker"}),
+                "/readyz": {"status": "ready"},
+                "/jobs/proxy": None,
+            }
+            if path == f"/jobs/{JOB}":
+                self.answer(200, service.look())
+            elif path == "/sample":
+                self.picture()
+            elif lists.get(path):
+                self.answer(200, lists[path])
+            else:
+                self.send_error(502)
+
+        def picture(self) -> None:
+            self.send_response(200)
+            label = parse_qs(urlsplit(self.path).query).get("label", ["3"])[0]
+            told = {"X-Seed": "42", "X-Label": label, "X-Checkpoint-Step": "10", "X-Job-ID": JOB}
+            for name, value in {**told, "Content-Type": "image/png", "Content-Length": str(len(PNG))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(PNG)
+
+        def answer(self, status: int, document: Any, media_type: str = "application/json") -> None:
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: Any) -> None:
+            """Say nothing: a test's output is its own."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        service.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield service
+        finally:
+            server.shutdown()
+            thread.join()

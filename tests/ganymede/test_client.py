@@ -1,0 +1,134 @@
+"""The SDK against a service that answers as the contract says."""
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ganymede import ApiError, Client, ConnectionFailed, GanymedeError, Job, JobNotFinished
+from tests.ganymede.fake_service import JOB, PNG, TOTAL_STEPS, FakeService
+
+
+@pytest.fixture
+def client(service: FakeService) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
+
+
+def test_a_spec_is_posted_as_it_was_said(client: Client, service: FakeService) -> None:
+    job = client.submit(family="dcgan", conditional=True, total_steps=20)
+    assert service.posted == [{"family": "dcgan", "conditional": True, "total_steps": 20}]
+    assert (job.id, job.state, job.is_finished) == (JOB, "queued", False)
+
+
+def test_an_idempotency_key_travels_as_a_header(client: Client, service: FakeService) -> None:
+    client.submit(family="dcgan", idempotency_key="once")
+    assert service.headers[-1]["Idempotency-Key"] == "once"
+    assert "idempotency_key" not in service.posted[-1]
+
+
+def test_an_api_key_travels_as_a_bearer_token(service: FakeService) -> None:
+    with Client(service.url, "secret") as client:
+        client.families()
+    assert service.headers[-1]["Authorization"] == "Bearer secret"
+
+
+def test_without_an_api_key_nothing_is_sent(client: Client, service: FakeService) -> None:
+    client.families()
+    assert "Authorization" not in service.headers[-1]
+
+
+def test_a_refusal_names_the_field_and_what_is_allowed(client: Client) -> None:
+    with pytest.raises(ApiError) as refused:
+        client.submit(family="dcgan", totl_steps=20)
+    assert (refused.value.status, refused.value.request_id) == (422, "r-1")
+    assert [fault.pointer for fault in refused.value.errors] == ["/totl_steps"]
+    assert "did you mean total_steps?" in str(refused.value)
+
+
+def test_an_answer_that_is_no_problem_document_keeps_its_status(client: Client) -> None:
+    with pytest.raises(ApiError, match="HTTP 502") as refused:
+        client.job("proxy")
+    assert refused.value.status == 502
+
+
+def test_an_unreachable_service_is_said_with_what_to_do() -> None:
+    with Client(f"http://127.0.0.1:{unused_port()}") as client:
+        assert not client.ready()
+        with pytest.raises(ConnectionFailed, match="ganymede up"):
+            client.job(JOB)
+
+
+def test_a_slow_service_is_not_said_to_be_absent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with Client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2) as client:
+            with pytest.raises(ConnectionFailed, match="too long"):
+                client.job(JOB)
+
+
+def test_waiting_shows_every_look_and_returns_the_finished_job(client: Client) -> None:
+    seen: list[int] = []
+
+    def look(job: Job) -> None:
+        seen.append(job.progress.step)
+
+    job = client.wait(JOB, look)
+    assert seen == [0, 10, TOTAL_STEPS]
+    assert (job.state, job.latest_checkpoint) == ("succeeded", TOTAL_STEPS)
+
+
+def test_waiting_ends_when_the_time_is_over(client: Client) -> None:
+    with pytest.raises(JobNotFinished, match=JOB):
+        client.wait(JOB, timeout_seconds=0)
+
+
+def test_a_failed_job_is_returned_with_its_error(client: Client, service: FakeService) -> None:
+    service.final_state, service.error = "failed", {"code": "diverged", "message": "d_loss is nan", "step": 20}
+    job = client.wait(JOB)
+    assert job.error is not None
+    assert (job.state, job.error.code, job.error.step) == ("failed", "diverged", 20)
+
+
+def test_cancelling_returns_the_job_as_it_is_then(client: Client) -> None:
+    assert client.cancel(JOB).state == "cancelling"
+
+
+def test_a_sample_knows_what_would_draw_it_again(client: Client, service: FakeService, tmp_path: Path) -> None:
+    drawn = client.sample(label=7, n=16, grid="4x4")
+    assert service.asked == ["/sample?label=7&n=16&grid=4x4"]
+    assert (drawn.content, drawn.media_type) == (PNG, "image/png")
+    assert (drawn.seed, drawn.label, drawn.step, drawn.job) == (42, "7", 10, JOB)
+    assert drawn.save(tmp_path / "new" / "seven.png").read_bytes() == PNG
+
+
+def test_label_zero_and_seed_zero_are_asked_for(client: Client, service: FakeService) -> None:
+    client.sample(label=0, seed=0)
+    assert service.asked == ["/sample?label=0&seed=0"]
+
+
+def test_lists_are_pages_of_records(client: Client) -> None:
+    assert [job.id for job in client.jobs(state="queued", limit=5)] == [JOB]
+    assert client.events(JOB).data[0].at == datetime(2026, 11, 21, 5, tzinfo=UTC)
+    assert client.checkpoints(JOB).data[0].files["card.json"]["size"] == 1
+    assert [preview.step for preview in client.previews(JOB)] == [5]
+    assert [family.name for family in client.families()] == ["dcgan"]
+    assert [worker.id for worker in client.workers()] == ["a-worker"]
+    assert client.ready()
+
+
+def test_filters_left_out_are_not_sent(client: Client, service: FakeService) -> None:
+    client.jobs(state="queued")
+    assert service.asked == ["/jobs?state=queued"]
+
+
+def test_every_failure_is_a_ganymede_error() -> None:
+    assert all(issubclass(kind, GanymedeError) for kind in (ApiError, ConnectionFailed, JobNotFinished))
+
+
+def unused_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,110 @@
+"""The command as a person meets it: plain words on failure, ids and pictures on success."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganymede import command
+from ganymede.stack import operate
+from tests.ganymede.fake_service import JOB, PNG, FakeService
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run the command as a shell would; return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["ganymede", *words])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def at_service(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> FakeService:
+    monkeypatch.setenv("GANYMEDE_URL", service.url)
+    return service
+
+
+def test_knobs_keep_their_types(at_service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    knobs = ["-k", "conditional=true", "-k", "total_steps=1500", "-k", "conditioning=concat", "-k", "hidden=[64, 64]"]
+    assert run(monkeypatch, "submit", "dcgan", "--dataset", "mnist", *knobs) == 0
+    typed = {"conditional": True, "total_steps": 1500, "conditioning": "concat", "hidden": [64, 64]}
+    assert at_service.posted == [{"family": "dcgan", "dataset": "mnist", **typed}]
+
+
+def test_what_is_said_on_the_line_goes_before_the_file(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps({"family": "cgan", "total_steps": 5, "seed": 1}))
+    assert run(monkeypatch, "submit", "--file", str(file), "-k", "seed=2") == 0
+    assert at_service.posted == [{"family": "cgan", "total_steps": 5, "seed": 2}]
+
+
+def test_submit_prints_the_id_alone(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "submit", "dcgan")
+    assert capsys.readouterr().out == f"{JOB}\n"
+
+
+def test_a_misspelled_knob_is_answered_in_the_services_own_words(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "submit", "dcgan", "-k", "totl_steps=5") == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "The job spec is not valid.",
+        "  /totl_steps: unknown knob; did you mean total_steps?",
+    ]
+
+
+@pytest.mark.parametrize("words", [["submit", "dcgan", "-k", "nonsense"], ["submit", "--file", "/no/such/file"]])
+def test_nonsense_is_refused_before_anyone_is_asked(
+    words: list[str],
+    at_service: FakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, *words) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert at_service.posted == []
+
+
+def test_no_service_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "watch", JOB, "--url", "http://127.0.0.1:1") == 1
+    said = capsys.readouterr().err
+    assert "ganymede up" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_watching_ends_well_when_the_job_does(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "watch", JOB) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "queued          0/20  number 3 in the queue"
+    assert lines[1] == "running        10/20  1,234 images/s · 1 min 01 s left · d_loss 0.5"
+    assert lines[-1] == f"The job {JOB} succeeded at step 20."
+
+
+def test_watching_fails_when_the_job_does(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_service.final_state, at_service.error = "failed", {"code": "diverged", "message": "d_loss is nan", "step": 20}
+    assert run(monkeypatch, "watch", JOB) == 1
+    assert capsys.readouterr().err == f"The job {JOB} failed (diverged): d_loss is nan\n"
+
+
+def test_a_sample_is_saved_in_the_format_its_name_says(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    assert run(monkeypatch, "sample", "--label", "7", "-n", "16", "--grid", "4x4", "-o", str(out)) == 0
+    assert out.read_bytes() == PNG
+    assert at_service.asked == ["/sample?label=7&n=16&format=png&grid=4x4"]
+
+
+def test_the_operators_commands_are_started_as_a_module_of_the_service() -> None:
+    assert operate("up") == [sys.executable, "-m", "app.operate", "up"]

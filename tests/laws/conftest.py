@@ -1,0 +1,99 @@
+"""Small runs of every listed family, for the laws that all of them obey."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from ganmodels import datasets, precision, training
+from ganmodels.datasets import DatasetFacts, ImageSet
+from ganmodels.families import FAMILIES
+from ganmodels.family import ImageShape
+from ganmodels.specs import SPEC
+
+SMALL = {"dataset": "digits", "total_steps": 6, "batch_size": 8, "threads": 1, "precision": "fp32", "device": "cpu"}
+
+# What a family can be besides its defaults; a family that is not named here is tested as it comes.
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "cgan": [{}, {"preset": "paper"}],
+    "dcgan": [
+        {"width": 8},
+        {"width": 8, "preset": "paper"},
+        {"width": 8, "conditional": True},
+        {"width": 8, "conditional": True, "conditioning": "concat"},
+    ],
+}
+
+
+def _name(asked: dict[str, Any]) -> str:
+    return "-".join(str(value) for key, value in asked.items() if key not in SMALL and key != "width")
+
+
+CASES = [SMALL | {"family": name} | variant for name in FAMILIES for variant in VARIANTS.get(name, [{}])]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(params=CASES, ids=_name, scope="session")
+def asked(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """One way a family can be asked for."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def spec(asked: dict[str, Any]) -> Any:
+    return precision.resolve(SPEC.validate_python(asked))
+
+
+@pytest.fixture(scope="session")
+def facts() -> DatasetFacts:
+    return datasets.DATASETS["digits"]
+
+
+@pytest.fixture(scope="session")
+def shape(facts: DatasetFacts) -> ImageShape:
+    return ImageShape(facts.channels, facts.size, len(facts.label_names))
+
+
+@pytest.fixture(scope="session")
+def images(facts: DatasetFacts) -> ImageSet:
+    """Bytes that look like nothing in particular: laws hold for any images. 20 of them, so that epochs end early."""
+    random = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 256, (20, facts.channels, facts.size, facts.size), generator=random, dtype=torch.uint8)
+    return ImageSet(pixels, torch.arange(20) % len(facts.label_names), facts.label_names)
+
+
+@pytest.fixture
+def state(spec: Any, shape: ImageShape) -> training.State:
+    return training.start(spec, shape)
+
+
+@pytest.fixture
+def batch(spec: Any, images: ImageSet) -> Any:
+    """Cut the batch of the first step."""
+    family = FAMILIES[spec.family]
+    return training.batches.supply(images, spec.seed, spec.batch_size, family.output_range, "cpu").batch(1)
+
+
+@pytest.fixture
+def run(shape: ImageShape, images: ImageSet) -> Callable[..., training.State]:
+    """Train a spec from the start, or onwards from a state, up to a step."""
+
+    def train(spec: Any, state: training.State | None = None, until: int | None = None) -> training.State:
+        state = state or training.start(spec, shape)
+        for step, _ in _until(training.train(spec, state, images), until):
+            assert step == state.step
+        return state
+
+    return train
+
+
+def _until(steps: Iterator[Any], last: int | None) -> Iterator[Any]:
+    for step, metrics in steps:
+        yield step, metrics
+        if step == last:
+            return

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+
+from ganmodels.datasets import DatasetUnavailable
+from worker.messages import REPORT, Progress
+from worker.run import Diverged, NumericsChanged, Reporter, classed, finite_or_raise, refuse_changes
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_name_and_step() -> None:
+    assert finite_or_raise(3, {"d_loss": torch.tensor(1.5)}) == {"d_loss": 1.5}
+    for wrong in (math.nan, math.inf, -math.inf):
+        with pytest.raises(Diverged, match="step 3: g_loss"):
+            finite_or_raise(3, {"d_loss": torch.tensor(1.0), "g_loss": torch.tensor(wrong)})
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retryable"),
+    [
+        (DatasetUnavailable("x"), "dataset_unavailable", False),
+        (NumericsChanged("x"), "numerics_changed", False),
+        (Diverged("x"), "diverged", False),
+        (MemoryError(), "out_of_memory", False),
+        (OSError("disk full"), "io", True),
+        (ValueError("x"), "bad_spec", False),
+        (KeyError("x"), "internal", False),
+    ],
+)
+def test_failures_are_classed_by_whether_trying_again_may_help(error: Exception, code: str, retryable: bool) -> None:
+    assert classed(error) == (code, retryable)
+
+
+def test_a_resumed_job_must_find_the_data_and_the_algorithms_it_began_with() -> None:
+    found = {"dataset_digest": "a", "numerics_version": 1, "torch": "2"}
+    refuse_changes(None, found)
+    refuse_changes({**found, "torch": "1"}, found)
+    with pytest.raises(NumericsChanged, match="dataset_digest b, this worker has a"):
+        refuse_changes({**found, "dataset_digest": "b"}, found)
+    with pytest.raises(NumericsChanged, match="numerics_version 0"):
+        refuse_changes({**found, "numerics_version": 0}, found)
+
+
+def test_points_are_sent_together_and_none_is_lost() -> None:
+    sent: list[Progress] = []
+    reporter = Reporter(sent.append, step=10, batch_size=4)  # type: ignore[arg-type]
+    for step in (11, 12):
+        reporter.log(step, {"d_loss": float(step)})
+        reporter.step(step)
+    reporter.flush()
+    reporter.flush()
+    assert [point for report in sent for point in report.points] == [(11, {"d_loss": 11.0}), (12, {"d_loss": 12.0})]
+    assert sent[-1].step == 12
+    assert reporter.newest == {"d_loss": 12.0}
+
+
+def test_numbers_that_are_not_finite_survive_the_pipe() -> None:
+    line = Progress(step=1, points=[(1, {"a": math.nan, "b": math.inf})]).model_dump_json()
+    read = REPORT.validate_json(line)
+    assert isinstance(read, Progress)
+    assert math.isnan(read.points[0][1]["a"])
+    assert read.points[0][1]["b"] == math.inf

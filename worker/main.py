@@ -1,0 +1,38 @@
+"""The Celery process: hears the doorbell, and runs the supervisor from its start to its warm shutdown."""
+
+from typing import Any
+
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+
+from store.doorbell import WAKE, celery_app
+from store.settings import Settings
+from worker.supervisor import Supervisor
+
+settings = Settings()
+celery = celery_app(settings)
+supervisor = Supervisor(settings)
+
+
+@celery.task(name=WAKE)  # type: ignore[untyped-decorator]  # Celery ships no types
+def wake() -> None:
+    """Look for a job now; whether there is one is the database's to say."""
+    supervisor.wake()
+
+
+@worker_init.connect
+def start(**_: Any) -> None:  # Any: what Celery tells its signals
+    """Claim from the first moment, whether Redis is there or not."""
+    supervisor.start()
+
+
+@worker_shutting_down.connect
+def drain(**_: Any) -> None:
+    """Give the running job back before Celery stops."""
+    supervisor.drain()
+
+
+@worker_shutdown.connect
+def join(**_: Any) -> None:
+    """Stay until the job has been given back."""
+    supervisor.drain()
+    supervisor.join()

@@ -1,0 +1,121 @@
+"""What a supervisor and its child say to each other: JSON, one message a line, never pickle."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Json = dict[str, Any]  # Any: JSON
+
+
+class Message(BaseModel):
+    """One line. Losses that are not finite travel as the constants NaN and Infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+
+class Source(Message):
+    """A checkpoint to resume from: where its files lie, and what they must digest to."""
+
+    step: int
+    folder: str
+    files: Json
+
+
+class Assignment(Message):
+    """Told to the child once: train this job. `numerics` is what an earlier attempt found, if there was one."""
+
+    job_id: str
+    token: int
+    spec: Json
+    numerics: Json | None
+    sources: list[Source]  # newest first
+    artifacts: str
+    data_dir: str
+
+
+class Resolved(Message):
+    """The spec with every choice made for this machine, and what else fixes the numbers."""
+
+    kind: Literal["resolved"] = "resolved"
+    spec: Json
+    numerics: Json
+
+
+class Damaged(Message):
+    """A checkpoint that could not be resumed from."""
+
+    kind: Literal["damaged"] = "damaged"
+    step: int
+    reason: str
+
+
+class Began(Message):
+    """Training goes on from `step`."""
+
+    kind: Literal["began"] = "began"
+    step: int
+
+
+class Progress(Message):
+    """Points of metrics in order of step; none of them when only the step moved on."""
+
+    kind: Literal["progress"] = "progress"
+    step: int
+    points: list[tuple[int, dict[str, float]]] = []
+    images_per_second: float | None = None
+
+
+class CheckpointWritten(Message):
+    """A checkpoint whose files are all in place."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    step: int
+    folder: str
+    files: Json
+    card: Json
+
+
+class PreviewWritten(Message):
+    """A preview that is in place."""
+
+    kind: Literal["preview"] = "preview"
+    step: int
+    path: str
+    sha256: str
+    width: int
+    height: int
+
+
+class Noted(Message):
+    """Something worth an event."""
+
+    kind: Literal["noted"] = "noted"
+    type: str
+    data: Json
+
+
+class Ended(Message):
+    """The last step is done and everything is written."""
+
+    kind: Literal["ended"] = "ended"
+
+
+class Stopped(Message):
+    """Stopped as told, with a checkpoint where there was a step to keep."""
+
+    kind: Literal["stopped"] = "stopped"
+    step: int
+
+
+class Failed(Message):
+    """The attempt cannot go on. `code` is for programs, `message` for people."""
+
+    kind: Literal["failed"] = "failed"
+    code: str
+    message: str
+    step: int
+    retryable: bool
+
+
+Report = Resolved | Damaged | Began | Progress | CheckpointWritten | PreviewWritten | Noted | Ended | Stopped | Failed
+REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])
