@@ -239,7 +239,8 @@ class CheckpointDocument(BaseModel):
     metrics: Annotated[dict[str, float | None], Field(description="The metrics at this step.")]
     files: dict[str, FileDocument]
     card: Annotated[
-        Json, Field(description="What it says of itself: family, spec, data set, labels, latent, image, what it serves.")
+        Json,
+        Field(description="What it says of itself: family, spec, data set, labels, latent, image, what it serves."),
     ]
     url: Url
 

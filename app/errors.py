@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app import inputs, refusals
 from store import errors
@@ -141,7 +142,9 @@ async def _http(request: Request, error: Exception) -> Response:
         case 404:
             detail = f"Nothing lives at {inputs.shown(request.url.path)}; /docs and /openapi.json say what does."
         case 405:
-            detail = f"{request.method} is not allowed here; allowed: {(error.headers or {}).get('Allow', 'nothing')}."
+            allowed = ", ".join(_methods(request))
+            detail = f"{request.method} is not allowed here; allowed: {allowed}."
+            return problem(405, "method-not-allowed", title, detail, {"Allow": allowed})
         case 400:
             return problem(400, "malformed-json", "Malformed JSON", "The body cannot be read as JSON.")
         case 413:
@@ -149,6 +152,16 @@ async def _http(request: Request, error: Exception) -> Response:
         case _:
             detail = error.detail
     return problem(error.status_code, title.lower().replace(" ", "-"), title, detail, error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return every method that the path takes; the framework names those of the first route alone."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from app.patterns import WORDS
 from ganmodels.specs import FAMILIES
 
 NOISE = {"default_factory_not_called"}  # says only that another knob, reported beside it, is wrong
@@ -21,13 +22,13 @@ def faults(findings: Sequence[Finding], body: object) -> list[Fault]:
         if finding["type"] not in NOISE:
             said = details.setdefault(_pointer(finding, body), [])
             said += [detail for detail in [_detail(finding, body)] if detail not in said]
-    return [{"pointer": pointer, "detail": ", or: ".join(said)} for pointer, said in details.items()]
+    return [{"pointer": pointer, "detail": " Or: ".join(said)} for pointer, said in details.items()]
 
 
 def one_of(found: str, allowed: Collection[str]) -> str:
     """Say what is allowed, and which of it `found` looks like."""
     close = get_close_matches(found, sorted(allowed), n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Allowed: {', '.join(sorted(allowed))}."
 
 
@@ -52,14 +53,17 @@ def _steps(path: Sequence[str | int], body: object, kind: str) -> Iterator[str |
     if path and isinstance(body, dict) and path[0] == body.get("family"):
         path = path[1:]
     for position, step in enumerate(path):
-        if isinstance(body, dict) and isinstance(step, str) and step in body:
+        if _leads_on(body, step):
             yield step
-            body = body[step]
-        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
-            yield step
-            body = body[step]
+            body = body[step]  # type: ignore[index]  # just seen to be possible
         elif kind == "missing" and position == len(path) - 1:
             yield step
+
+
+def _leads_on(body: object, step: str | int) -> bool:
+    if isinstance(body, dict):
+        return step in body
+    return isinstance(body, list) and isinstance(step, int) and step < len(body)
 
 
 def _detail(finding: Finding, body: object) -> str:
@@ -70,12 +74,14 @@ def _detail(finding: Finding, body: object) -> str:
     if finding["type"].startswith("union_tag") or finding["type"] == "model_attributes_type":
         return _family_detail(body)
     if finding["type"] == "extra_forbidden":
-        return f"There is no such knob; {one_of(str(path[-1]), _knobs(body))}"
+        return f"There is no such knob. {one_of(str(path[-1]), _knobs(body))}"
     message = finding["msg"].removeprefix("Value error, ")
     if finding["type"] == "literal_error" and isinstance(found, str):
         allowed = [name.strip().strip("'") for name in context["expected"].replace(" or ", ", ").split(",")]
-        return f"Found {shown(found)}; {one_of(found, allowed)}"
-    return f"{message}; found {shown(found)}" if _is_plain(found) else message
+        return f"Found {shown(found)}. {one_of(found, allowed)}"
+    if finding["type"] == "string_pattern_mismatch" and context["pattern"] in WORDS:
+        message = f"Should be {WORDS[context['pattern']]}"
+    return f"{message}; found {shown(found)}." if _is_plain(found) and not message.endswith(".") else message
 
 
 def _family_detail(body: object) -> str:
@@ -83,7 +89,7 @@ def _family_detail(body: object) -> str:
         return "A job is a JSON object with at least `family`."
     found = body.get("family")
     said = "`family` is required" if found is None else f"There is no family {shown(found)}"
-    return f"{said}; {one_of(str(found), FAMILIES)}"
+    return f"{said}. {one_of(str(found), FAMILIES)}"
 
 
 def _knobs(body: object) -> Collection[str]:

@@ -9,17 +9,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator
 
-from app.inputs import one_of
+from app.inputs import one_of, shown
+from app.patterns import FILE_NAME, KEY, SLUG, TEXT, UUID
 from app.refusals import InputRefused
 from ganmodels.specs import DATASETS, FAMILIES
 from store.lifecycle import JobState
 
 WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 MOST = 2**53 - 1  # the largest integer every JSON reader keeps; databases hold more
-UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-TEXT = r"^[^\x00]+$"
-EXAMPLE_ID = "0b9c1c9e-3b1f-4a52-9d7a-5f3f1d2c6a10"
 
 
 def _whole(value: object) -> object:
@@ -31,13 +28,13 @@ def _whole(value: object) -> object:
 
 def _family(value: str) -> str:
     if value not in FAMILIES:
-        raise ValueError(one_of(value, FAMILIES))
+        raise ValueError(f"There is no family {shown(value)}. {one_of(value, FAMILIES)}")
     return value
 
 
 def _dataset(value: str) -> str:
     if value not in DATASETS:
-        raise ValueError(one_of(value, DATASETS))
+        raise ValueError(f"There is no data set {shown(value)}. {one_of(value, DATASETS)}")
     return value
 
 
@@ -48,7 +45,7 @@ StepPath = Annotated[Whole, Path(ge=0, le=MOST, description="The step it was wri
 FamilyPath = Annotated[str, Path(pattern=SLUG, description="The family's name.", examples=["dcgan"])]
 FilePath = Annotated[
     str,
-    Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="A key of the checkpoint's `files`.", examples=["card.json"]),
+    Path(pattern=FILE_NAME, description="A key of the checkpoint's `files`.", examples=["card.json"]),
 ]
 
 StateFilter = Annotated[JobState | None, Query(description="Only jobs in this state.", examples=["running"])]
@@ -78,7 +75,7 @@ Limit = Annotated[Whole, Query(ge=1, le=100, description="How many a page may ho
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        pattern=r"^[\x21-\x7e]{1,255}$",
+        pattern=KEY,
         description="Makes it safe to post again: the same key and body answer with the same job, and start no second.",
         examples=["digits-2025-11-21"],
     ),
@@ -93,7 +90,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             allowed = one_of(name, known) if known else "This takes none."
-            raise InputRefused(f"/{name}", f"There is no such parameter; {allowed}")
+            raise InputRefused(f"/{name}", f"There is no such parameter. {allowed}")
         if not known[name] and len(request.query_params.getlist(name)) > 1:
             raise InputRefused(f"/{name}", "This may be given once.")
 

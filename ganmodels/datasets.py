@@ -51,17 +51,17 @@ class Dataset:
 def load(name: str, data_dir: Path) -> Dataset:
     """Read a data set from `data_dir`, downloading it there when it is missing. Raises DatasetUnavailable."""
     train, validation, test = LOADERS[name](data_dir, DATASETS[name])
-    return Dataset(name, DATASETS[name], train, validation, test, _digest(train, validation, test))
+    return Dataset(name, DATASETS[name], train, validation, test, digest(train, validation, test))
 
 
-def _digest(*parts: ImageSet) -> str:
+def digest(*parts: ImageSet) -> str:
     """Hash the bytes of every image and label, with each part's size: the split is part of the identity."""
-    digest = sha256()
+    found = sha256()
     for part in parts:
-        digest.update(f"{tuple(part.images.shape)}".encode())
-        digest.update(part.images.numpy().data)
-        digest.update(part.labels.numpy().data)
-    return digest.hexdigest()
+        found.update(f"{tuple(part.images.shape)}".encode())
+        found.update(part.images.numpy().data)
+        found.update(part.labels.numpy().data)
+    return found.hexdigest()
 
 
 def _mnist(data_dir: Path, facts: DatasetFacts) -> tuple[ImageSet, ImageSet, ImageSet]:

@@ -34,7 +34,7 @@ def evaluate(
     `fd_classifier_real` that of the real ones, both over equally many images; `label_consistency` the fraction of
     generated images read as the label asked for; `classifier_accuracy` the same of the real ones.
     """
-    beside, reference = _sides(dataset.validation if split == "validation" else dataset.test, count)
+    beside, reference = sides(dataset.validation if split == "validation" else dataset.test, count)
     labels = beside.labels.repeat(-(-count // len(beside)))[:count]
     features, read = classifier.judge(_generate(spec, generator, labels, seed))
     real_features, real_read = classifier.judge(_unit(beside.images))
@@ -67,7 +67,7 @@ def _moments(features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return array.mean(axis=0), np.atleast_2d(np.cov(array, rowvar=False))
 
 
-def _sides(images: ImageSet, count: int) -> tuple[ImageSet, ImageSet]:
+def sides(images: ImageSet, count: int) -> tuple[ImageSet, ImageSet]:
     """Part a split in two at random, the same way for every job, so that jobs can be compared."""
     order = torch.randperm(len(images), generator=draws.source(0, 0, 0, Purpose.EVALUATION_SPLIT))
     size = min(count, int(REAL_SHARE * len(images)))

@@ -53,10 +53,10 @@ def instruction_set() -> str:
 def available_cpus() -> int:
     """Count the CPUs this process may use: its affinity, or a container's quota when that is less."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, _quota(Path("/sys/fs/cgroup/cpu.max"), allowed)))
+    return max(1, min(allowed, quota(Path("/sys/fs/cgroup/cpu.max"), allowed)))
 
 
-def _quota(limits: Path, otherwise: int) -> int:
+def quota(limits: Path, otherwise: int) -> int:
     """Read a control group's `quota period` in microseconds per period; `max` is no limit."""
     try:
         quota, period = limits.read_text().split()

@@ -1,6 +1,6 @@
 """The SDK: train GANs as jobs on a Ganymede service and draw images from them."""
 
-from ganymede.answers import Checkpoint, Event, Family, Job, Page, Preview, Sample, Worker
+from ganymede.answers import Checkpoint, Event, Family, Job, Page, Preview, Sample, Series, Worker
 from ganymede.client import Client
 from ganymede.errors import ApiError, ConnectionFailed, GanymedeError, JobNotFinished
 
@@ -17,5 +17,6 @@ __all__ = [
     "Page",
     "Preview",
     "Sample",
+    "Series",
     "Worker",
 ]

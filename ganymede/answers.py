@@ -70,6 +70,21 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Series:
+    """The curve of one metric: pairs of step and value, None where the number was not finite."""
+
+    name: str
+    points: Sequence[tuple[int, float | None]]
+    total_points: int  # before thinning
+
+    @classmethod
+    def read(cls, document: Document) -> Self:
+        """Read one item of a list of series."""
+        points = [(point["step"], point["value"]) for point in document["points"]]
+        return cls(name=document["name"], points=points, total_points=document["total_points"])
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened to a job; `id` orders events and pages through them."""
 

@@ -1,20 +1,20 @@
 """The client: one method for each thing the service answers, over one HTTP connection pool."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from ganymede.answers import Checkpoint, Document, Event, Family, Job, Page, Preview, Sample, Worker
+from ganymede.answers import Checkpoint, Document, Event, Family, Job, Page, Preview, Sample, Series, Worker
 from ganymede.errors import ApiError, ConnectionFailed, Fault, JobNotFinished
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 POLL_SECONDS = 1.0
 
-Query = Mapping[str, str | int | float | None]
+Query = Mapping[str, str | int | float | Sequence[str] | None]
 
 
 class Client:
@@ -67,10 +67,17 @@ class Client:
         return Job.read(self._send("POST", f"/jobs/{id}/cancel").json())
 
     def metrics(
-        self, id: str, *, name: str | None = None, from_step: int | None = None, max_points: int | None = None
-    ) -> Document:
-        """Return a job's metrics as series of steps and values."""
-        return self._json(f"/jobs/{id}/metrics", {"name": name, "from_step": from_step, "max_points": max_points})
+        self,
+        id: str,
+        *,
+        name: Sequence[str] | None = None,
+        from_step: int | None = None,
+        max_points: int | None = None,
+    ) -> dict[str, Series]:
+        """Return a job's curves by name; a long one is thinned to `max_points`, extremes kept."""
+        query = {"name": name, "from_step": from_step, "max_points": max_points}
+        found = [Series.read(entry) for entry in self._json(f"/jobs/{id}/metrics", query)["data"]]
+        return {series.name: series for series in found}
 
     def events(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Event]:
         """Return one page of what happened to a job, oldest first."""

@@ -41,4 +41,6 @@ class Artifacts:
 
     def ping(self) -> None:
         """Raise unless the store can be listed."""
+        if "://" not in self.url and not Path(self.url).is_dir():  # a folder that is missing lists as empty
+            raise FileNotFoundError(f"no folder {self.url}")
         next(iter(obstore.list(self._store, chunk_size=1)), None)

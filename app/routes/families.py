@@ -22,5 +22,5 @@ def list_families() -> Page[FamilyDocument, str]:
 def read_family(name: FamilyPath) -> FamilyDocument:
     """Return one family with its paper, defaults, JSON Schema and what it can serve."""
     if name not in FAMILIES:
-        raise FamilyNotFound(f"there is no family {name}; {one_of(name, FAMILIES)}")
+        raise FamilyNotFound(f"there is no family {name}. {one_of(name, FAMILIES)}")
     return documents.family(name)

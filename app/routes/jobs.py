@@ -52,7 +52,7 @@ POSTED = {
 
 @router.post("/jobs", status_code=202, summary="Post a job", responses={202: POSTED, **problems(400, 413, 415)})
 def post_job(
-    spec: Annotated[Spec, Body(openapi_examples=EXAMPLES)],  # type: ignore[arg-type]  # FastAPI's own TypedDict
+    spec: Annotated[Spec, Body(openapi_examples=EXAMPLES)],
     connection: Writing,
     held: Held,
     background: BackgroundTasks,

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from app import documents
 from app.documents import Page, PointDocument, SeriesDocument, problems
-from app.parameters import MOST, TEXT, JobId, Whole
+from app.parameters import MOST, JobId, Whole
+from app.patterns import TEXT
 from app.resources import Reading
 from store import jobs, metrics
 
@@ -27,7 +28,6 @@ MaxPoints = Annotated[
     Query(ge=2, le=10_000, description="Thin each curve to so many points; its ends, lows and highs are kept."),
 ]
 CSV = {"text/csv": {"schema": {"type": "string"}, "example": "name,step,value\nd_loss,100,0.62\n"}}
-JSON = {"application/json": {"schema": {"$ref": "#/components/schemas/Page_SeriesDocument_str_"}}}
 
 
 @router.get(

@@ -47,5 +47,5 @@ def read_preview(
     if is_fresh(if_none_match, known["ETag"]):
         return not_modified(known)
     content = held.artifacts.get(preview.path)
-    verify("the preview", content, preview.sha256, step)
+    verify(f"{step}.png", content, preview.sha256, step)
     return Response(content, headers=known, media_type="image/png")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import NoReturn
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
@@ -19,35 +20,41 @@ LOOKED_AT = 100
 HOW_TO_POST = 'post one: POST /jobs with {"family": "dcgan", "conditional": true, "dataset": "mnist"}'
 
 
-def find_job(connection: Connection, job_id: str | None, wants_label: bool) -> Job:
+def find_job(connection: Connection, job_id: str | None, label: str | None) -> Job:
     """Return the job named, else the newest that can answer.
 
     Raises JobNotFound, InputRefused where a label is wanted and none serves any, NothingToServeYet, NothingToServe.
     """
     if job_id is not None:
         return jobs.get(connection, job_id)
-    if job := jobs.newest_able(connection, wants_label):
+    if job := jobs.newest_able(connection, labels=label is not None):
         return job
-    if wants_label and (job := jobs.newest_able(connection, labels=False)):
-        raise InputRefused("/label", _no_labels(job))
     newest, _ = jobs.page(connection, Filters(), None, LOOKED_AT)
     for job in newest:
-        if not job.terminal:
-            raise _not_yet(job)
+        if not job.terminal and (label is None or label_names(job, None)):
+            _refuse_to_wait(job, label)
+    if label is not None and (job := jobs.newest_able(connection, labels=False)):
+        raise InputRefused("/label", _no_labels(job))
     raise NothingToServe(f"no job has a checkpoint; {HOW_TO_POST}")
 
 
-def candidates(connection: Connection, job: Job, step: int | str) -> Iterator[Checkpoint]:
+def candidates(connection: Connection, job: Job, step: int | str, label: str | None) -> Iterator[Checkpoint]:
     """Yield the checkpoints that may answer, the one asked for first; only `latest` has others to fall back on.
 
-    Raises NothingToServeYet, CheckpointNotFound or CheckpointPruned.
+    Raises CheckpointNotFound, CheckpointPruned or NothingToServeYet; InputRefused for a label that never will be.
     """
     if isinstance(step, int):
         yield checkpoints.at(connection, job.number, step)
-    elif step == "best":
-        yield _best(connection, job)
-    else:
+        return
+    latest, best = checkpoints.milestones(connection, [job.number])[job.number]
+    if latest is None:
+        _refuse_to_wait(job, label)
+    if step == "latest":
         yield from _newest_first(connection, job)
+    elif best is None:
+        raise CheckpointNotFound(f"no checkpoint of job {job.id} was evaluated, so none is known to be the best")
+    else:
+        yield checkpoints.at(connection, job.number, best.step)
 
 
 def label_index(text: str, job: Job, checkpoint: Checkpoint | None) -> int:
@@ -62,7 +69,7 @@ def label_index(text: str, job: Job, checkpoint: Checkpoint | None) -> int:
             return index
     known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in enumerate(names))
     hint = "" if text.isdigit() else one_of(text, names).partition("Allowed")[0]
-    raise InputRefused("/label", f"Job {job.id} has no label {shown(text)}; {hint}allowed: {known}.")
+    raise InputRefused("/label", f"Job {job.id} has no label {shown(text)}. {hint}Allowed: {known}.")
 
 
 def label_names(job: Job, checkpoint: Checkpoint | None) -> list[str] | None:
@@ -80,28 +87,23 @@ def label_names(job: Job, checkpoint: Checkpoint | None) -> list[str] | None:
 
 
 def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:
-    found, _ = checkpoints.page(connection, job.number, None, limit=1)
-    if not found:
-        raise _not_yet(job)
-    while found:
+    below = None
+    while True:
+        found, _ = checkpoints.page(connection, job.number, below, limit=1)
+        if not found:
+            return
         yield found[0]
-        found, _ = checkpoints.page(connection, job.number, found[0].step, limit=1)
+        below = found[0].step
 
 
-def _best(connection: Connection, job: Job) -> Checkpoint:
-    latest, best = checkpoints.milestones(connection, [job.number])[job.number]
-    if latest is None:
-        raise _not_yet(job)
-    if best is None:
-        raise CheckpointNotFound(f"no checkpoint of job {job.id} was evaluated, so none is known to be the best")
-    return checkpoints.at(connection, job.number, best.step)
-
-
-def _not_yet(job: Job) -> NothingToServeYet:
+def _refuse_to_wait(job: Job, label: str | None) -> NoReturn:
+    """Say that a job has no checkpoint yet, unless waiting is vain: for a label that it will never draw."""
+    if label is not None:
+        label_index(label, job, None)
     if job.terminal:
-        return NothingToServeYet(f"job {job.id} is {job.state} and left no checkpoint", None)
+        raise NothingToServeYet(f"job {job.id} is {job.state} and left no checkpoint", None)
     progress = f"step {job.step} of {job.total_steps}"
-    return NothingToServeYet(f"job {job.id} is {job.state} at {progress} and has no checkpoint yet", RETRY_AFTER)
+    raise NothingToServeYet(f"job {job.id} is {job.state} at {progress} and has no checkpoint yet", RETRY_AFTER)
 
 
 def _no_labels(job: Job) -> str:

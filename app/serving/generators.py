@@ -77,7 +77,7 @@ class Generators:
         try:
             content = self._artifacts.get(path)
         except ArtifactNotFound as missing:
-            raise FileDamaged(f"the {FILE} of step {checkpoint.step} is missing") from missing
+            raise FileDamaged(f"the file {FILE} of step {checkpoint.step} is missing") from missing
         verify(FILE, content, digest(checkpoint), checkpoint.step)
         return _session(content)
 
@@ -92,7 +92,7 @@ def verify(name: str, content: bytes, expected: str, step: int) -> None:
     """Raise FileDamaged unless the content has the SHA-256 that is expected."""
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise FileDamaged(f"{name} of step {step} is damaged: SHA-256 {found}, expected {expected}")
+        raise FileDamaged(f"the file {name} of step {step} is damaged: SHA-256 {found}, expected {expected}")
 
 
 def _session(content: bytes) -> Any:  # Any: ONNX Runtime has no types

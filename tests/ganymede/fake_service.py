@@ -93,6 +93,13 @@ def running() -> Iterator[FakeService]:
                 f"/jobs/{JOB}/checkpoints": page(
                     {"step": 5, "created_at": at, "files": {"card.json": {"sha256": "00", "size": 1}}, "metrics": {}}
                 ),
+                f"/jobs/{JOB}/metrics": page(
+                    {
+                        "name": "d_loss",
+                        "points": [{"step": 1, "value": 0.5}, {"step": 2, "value": None}],
+                        "total_points": 200,
+                    }
+                ),
                 f"/jobs/{JOB}/previews": page({"step": 5}),
                 "/families": page({"name": "dcgan"}),
                 "/workers": page({"id": "a-worker"}),

@@ -118,6 +118,13 @@ def test_lists_are_pages_of_records(client: Client) -> None:
     assert client.ready()
 
 
+def test_metrics_are_curves_by_name(client: Client, service: FakeService) -> None:
+    curves = client.metrics(JOB, name=["d_loss", "g_loss"], max_points=2)
+    assert service.asked == [f"/jobs/{JOB}/metrics?name=d_loss&name=g_loss&max_points=2"]
+    assert curves["d_loss"].points == [(1, 0.5), (2, None)]
+    assert curves["d_loss"].total_points == 200
+
+
 def test_filters_left_out_are_not_sent(client: Client, service: FakeService) -> None:
     client.jobs(state="queued")
     assert service.asked == ["/jobs?state=queued"]

@@ -1,0 +1,68 @@
+"""The API process: `uvicorn --factory app.main:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from app import documents, errors
+from app.parameters import refuse_unknown_parameters
+from app.requests import RequestMiddleware, configure_logging
+from app.resources import open_resources
+from app.routes import checkpoints, events, families, health, jobs, metrics, previews, samples, workers
+from store.settings import Settings
+
+VERSION = "0.1.0"
+DESCRIPTION = """
+Trains generative adversarial networks as jobs and serves what they generate.
+
+Post a job to `POST /jobs`, watch it at `GET /jobs/{id}`, and ask for images at `GET /sample`, which answers from the
+newest checkpoint while training still runs. Every answer carries an `X-Request-ID`; every answer that is not a success
+is a problem document (RFC 9457) that says what was found and what is allowed.
+"""
+TAGS = [
+    {"name": "jobs", "description": "Training runs, and what is known of each."},
+    {"name": "sample", "description": "Images from what was trained."},
+    {"name": "families", "description": "What can be trained."},
+    {"name": "workers", "description": "Who trains."},
+    {"name": "health", "description": "Whether the service works."},
+]
+
+
+class Ganymede(FastAPI):
+    """The application, whose OpenAPI document also describes problems."""
+
+    def openapi(self) -> dict[str, Any]:  # Any: an OpenAPI document
+        """Return the OpenAPI document."""
+        described = super().openapi()
+        described["components"]["schemas"].update(documents.schemas())
+        return described
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; it opens the database and the files when it starts."""
+    configure_logging()
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.resources = await run_in_threadpool(open_resources, settings)
+        yield
+        await run_in_threadpool(app.state.resources.close)
+
+    app = Ganymede(
+        title="Ganymede",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
+        redirect_slashes=False,  # a redirect would be an answer that is neither a success nor a problem
+    )
+    app.add_middleware(RequestMiddleware)
+    errors.install(app)
+    for part in (jobs, metrics, events, checkpoints, previews, samples, families, workers, health):
+        app.include_router(part.router)
+    return app

@@ -1,0 +1,406 @@
+"""Images over HTTP: what a seed promises, what may be asked for, and what is said when it cannot be had."""
+
+import base64
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tests.app.world import SIZE, World
+
+
+def pixels(content: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def arrays(client: TestClient, **query: Any) -> dict[str, NDArray[Any]]:
+    answer = client.get("/sample", params={"format": "npz", **query})
+    assert answer.status_code == 200, answer.text
+    return dict(np.load(io.BytesIO(answer.content), allow_pickle=False))
+
+
+def fault(client: TestClient, **query: Any) -> tuple[int, str, str]:
+    """Return the status, pointer and detail of a request that is refused for one parameter."""
+    answer = client.get("/sample", params=query)
+    assert answer.headers["content-type"] == "application/problem+json"
+    (error,) = answer.json()["errors"]
+    return answer.status_code, error["pointer"], error["detail"]
+
+
+def test_a_label_and_a_seed_draw_a_png(client: TestClient, world: World) -> None:
+    job = world.trained(100)
+    answer = client.get("/sample", params={"label": 7, "seed": 5})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/png"
+    assert pixels(answer.content).shape == (SIZE, SIZE)
+    told = {name: answer.headers[name] for name in ("X-Seed", "X-Label", "X-Checkpoint-Step", "X-Job-ID")}
+    assert told == {"X-Seed": "5", "X-Label": "7", "X-Checkpoint-Step": "100", "X-Job-ID": job.id}
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "npz", "zip", "json"])
+def test_the_same_seed_draws_the_same_bytes_and_another_does_not(client: TestClient, world: World, kind: str) -> None:
+    world.trained(100)
+    first, again, other = (client.get(f"/sample?n=3&format={kind}&seed={seed}") for seed in (5, 5, 6))
+    assert first.content == again.content
+    assert first.headers["ETag"] == again.headers["ETag"]
+    assert first.content != other.content
+    assert first.headers["ETag"] != other.headers["ETag"]
+
+
+def test_a_restarted_service_draws_the_same_bytes(world: World) -> None:
+    from app.main import create_app
+
+    world.trained(100)
+    drawn = set()
+    for _ in range(2):
+        with TestClient(create_app(world.settings)) as client:
+            drawn.add(client.get("/sample?n=9&seed=5").content)
+    assert len(drawn) == 1
+
+
+def test_an_image_does_not_depend_on_those_beside_it(client: TestClient, world: World) -> None:
+    world.trained(100)
+    together = arrays(client, n=100, seed=9)
+    for index in (0, 1, 63, 64, 99):
+        alone = arrays(client, index=index, seed=9)
+        assert np.array_equal(alone["images"][0], together["images"][index])
+        assert alone["labels"][0] == together["labels"][index]
+    assert not np.array_equal(together["images"][0], together["images"][1])
+
+
+def test_a_label_asked_for_changes_the_image_and_not_its_noise(client: TestClient, world: World) -> None:
+    world.trained(100)
+    drawn = arrays(client, n=20, seed=3)
+    by_label = [arrays(client, n=20, seed=3, label=label) for label in range(10)]
+    assert len({labeled["images"].tobytes() for labeled in by_label}) == 10
+    for position, label in enumerate(drawn["labels"]):
+        assert np.array_equal(drawn["images"][position], by_label[label]["images"][position])
+
+
+def test_labels_are_drawn_from_the_seed_and_told(client: TestClient, world: World) -> None:
+    world.trained(100)
+    drawn = arrays(client, n=1000, seed=1)["labels"]
+    assert set(drawn) == set(range(10))
+    assert np.bincount(drawn).min() > 50
+    answer = client.get("/sample?seed=1")
+    assert int(answer.headers["X-Label"]) == drawn[0]
+    assert "X-Label" not in client.get("/sample?seed=1&n=2").headers
+
+
+def test_a_seed_is_drawn_and_told_where_none_is_given(client: TestClient, world: World) -> None:
+    world.trained(100)
+    first, second = client.get("/sample?label=1"), client.get("/sample?label=1")
+    assert first.content != second.content
+    assert first.headers["Cache-Control"] == "no-store"
+    assert client.get("/sample", params={"label": 1, "seed": first.headers["X-Seed"]}).content == first.content
+
+
+def test_every_format_holds_the_same_images(client: TestClient, world: World) -> None:
+    job = world.trained(100)
+    found = arrays(client, n=6, seed=2)
+    assert found["images"].shape == (6, SIZE, SIZE, 1)
+    assert found["images"].dtype == np.uint8
+    assert found["seed"] == 2
+
+    with zipfile.ZipFile(io.BytesIO(client.get("/sample?n=6&seed=2&format=zip").content)) as packed:
+        assert packed.namelist() == [f"{i:06d}-label-{label}.png" for i, label in enumerate(found["labels"])]
+        zipped = [pixels(packed.read(name)) for name in packed.namelist()]
+    document = client.get("/sample?n=6&seed=2&format=json").json()
+    told = [pixels(base64.b64decode(image["png"])) for image in document["images"]]
+    for image, from_zip, from_json in zip(found["images"][..., 0], zipped, told, strict=True):
+        assert np.array_equal(image, from_zip)
+        assert np.array_equal(image, from_json)
+    assert (document["job_id"], document["step"], document["seed"]) == (job.id, 100, 2)
+    assert [image["label"] for image in document["images"]] == list(found["labels"])
+
+    grid = client.get("/sample?n=6&seed=2")
+    assert np.array_equal(pixels(grid.content), pixels(client.get("/sample?n=6&seed=2&format=webp").content)[..., 0])
+
+
+def test_a_grid_holds_the_images_row_by_row(client: TestClient, world: World) -> None:
+    world.trained(100)
+    images = arrays(client, n=5, seed=2)["images"][..., 0]
+    for query, rows, columns in (("n=5", 2, 3), ("n=5&grid=1x5", 1, 5), ("n=5&grid=3x2", 3, 2)):
+        picture = pixels(client.get(f"/sample?seed=2&{query}").content)
+        assert picture.shape == (rows * SIZE, columns * SIZE)
+        cells = [
+            picture[row * SIZE : (row + 1) * SIZE, column * SIZE : (column + 1) * SIZE]
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        for image, cell in zip(images, cells, strict=False):
+            assert np.array_equal(image, cell)
+        assert not np.any(cells[5:])
+
+
+def test_a_grid_alone_says_how_many(client: TestClient, world: World) -> None:
+    world.trained(100)
+    assert client.get("/sample?grid=2x3&seed=1").content == client.get("/sample?grid=2x3&n=6&seed=1").content
+
+
+def test_scale_makes_each_pixel_a_square(client: TestClient, world: World) -> None:
+    world.trained(100)
+    small, large = (pixels(client.get(f"/sample?seed=1&scale={scale}").content) for scale in (1, 3))
+    assert np.array_equal(small, large[1::3, 1::3])
+    assert np.array_equal(large, small.repeat(3, 0).repeat(3, 1))
+
+
+def test_color_stays_color(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.checkpoint(held, 100, channels=3)
+    assert pixels(client.get("/sample?seed=1").content).shape == (SIZE, SIZE, 3)
+    assert arrays(client, n=2)["images"].shape == (2, SIZE, SIZE, 3)
+
+
+def test_uniform_noise_stays_in_its_range(client: TestClient, world: World) -> None:
+    from app.serving import latents
+
+    drawn = latents.noise(1, range(500), {"size": 8, "distribution": "uniform", "low": -2.0, "high": 3.0})
+    assert -2 <= drawn.min() < -1.9
+    assert 2.9 < drawn.max() <= 3
+    normal = latents.noise(1, range(500), {"size": 8, "distribution": "normal", "low": -1.0, "high": 1.0})
+    assert abs(normal.mean()) < 0.1
+    assert 0.9 < normal.std() < 1.1
+
+
+def test_a_client_that_has_the_bytes_gets_none_and_no_model_is_run(client: TestClient, world: World) -> None:
+    job = world.trained(100)
+    known = client.get("/sample?seed=1&label=3").headers["ETag"]
+    world.damage(job, 100)
+    client.app.state.resources.generators._kept.clear()  # type: ignore[attr-defined]  # what a restart does
+    again = client.get("/sample?seed=1&label=3", headers={"If-None-Match": f'"other", {known}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == known
+    assert client.get("/sample?seed=2&label=3", headers={"If-None-Match": known}).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [
+        ("label=4", False),
+        ("n=2", False),
+        ("index=1", False),
+        ("scale=2", False),
+        ("format=webp", False),
+        ("step=100", False),
+        ("step=latest", True),
+        ("n=1", True),
+        ("grid=1x1", True),
+    ],
+)
+def test_an_entity_tag_changes_with_everything_that_matters(
+    client: TestClient, world: World, query: str, same: bool
+) -> None:
+    world.trained(100, 200)
+    plain = client.get("/sample?seed=1").headers["ETag"]
+    assert (client.get(f"/sample?seed=1&{query}").headers["ETag"] == plain) is same
+
+
+def test_only_what_can_never_change_is_kept_for_good(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.checkpoint(held, 100)
+    assert client.get("/sample?seed=1&step=100").headers["Cache-Control"] == "no-cache"
+    world.succeed(held)
+    assert "immutable" in client.get("/sample?seed=1&step=100").headers["Cache-Control"]
+    assert client.get("/sample?seed=1&step=latest").headers["Cache-Control"] == "no-cache"
+    assert client.get("/sample?step=100").headers["Cache-Control"] == "no-store"
+
+
+def test_the_newest_checkpoint_serves_while_training_runs_and_older_ones_stay(client: TestClient, world: World) -> None:
+    held = world.start()
+    drawn = {}
+    for step in (100, 200, 300):
+        world.checkpoint(held, step)
+        answer = client.get("/sample?seed=1&label=7")
+        assert answer.headers["X-Checkpoint-Step"] == str(step)
+        drawn[step] = answer.content
+    assert len(set(drawn.values())) == 3
+    for step, content in drawn.items():
+        assert client.get(f"/sample?seed=1&label=7&step={step}").content == content
+
+
+def test_the_best_checkpoint_is_the_one_that_the_classifier_found_nearest(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.checkpoint(held, 100)
+    assert client.get("/sample?step=best").status_code == 404
+    for step, distance in ((200, 5.0), (300, 2.0), (400, 3.0)):
+        world.checkpoint(held, step, metrics={"fd_classifier": distance})
+    assert client.get("/sample?step=best").headers["X-Checkpoint-Step"] == "300"
+    job = client.get(f"/jobs/{held.job.id}").json()
+    assert (job["best_checkpoint"]["step"], job["latest_checkpoint"]["step"]) == (300, 400)
+
+
+def test_without_a_job_the_newest_that_can_answer_does(client: TestClient, world: World) -> None:
+    labeled = world.trained(100)
+    unlabeled = world.trained(100, labels=0, conditional=False)
+    world.start()
+    assert client.get("/sample").headers["X-Job-ID"] == unlabeled.id
+    assert client.get("/sample?label=1").headers["X-Job-ID"] == labeled.id
+    assert client.get("/sample", params={"job": labeled.id}).headers["X-Job-ID"] == labeled.id
+
+
+def test_a_generator_without_labels_draws_and_says_no_label(client: TestClient, world: World) -> None:
+    world.trained(100, labels=0, conditional=False)
+    answer = client.get("/sample?seed=1")
+    assert answer.status_code == 200
+    assert "X-Label" not in answer.headers
+    assert list(arrays(client, n=2)["labels"]) == [-1, -1]
+    assert client.get("/sample?format=json").json()["images"][0]["label"] is None
+
+
+def test_a_label_may_be_named(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.checkpoint(held, 100, names=["shirt", "Sneaker", "bag", *"3456789"])
+    by_index = client.get("/sample?seed=1&label=1")
+    assert client.get("/sample?seed=1&label=Sneaker").content == by_index.content
+    assert client.get("/sample?seed=1&label=sneaker").content == by_index.content
+    assert client.get("/sample?seed=1&label=sneaker").headers["X-Label"] == "1"
+    status, pointer, detail = fault(client, label="sneakers")
+    assert (status, pointer) == (422, "/label")
+    assert "Did you mean 'Sneaker'?" in detail
+    assert "0 (shirt), 1 (Sneaker)" in detail
+
+
+def test_a_label_that_is_none_is_refused_with_those_that_are(client: TestClient, world: World) -> None:
+    job = world.trained(100)
+    for label in ("11", "-1", "seven", "07x"):
+        status, pointer, detail = fault(client, label=label, job=job.id)
+        assert (status, pointer) == (422, "/label")
+        assert "Allowed: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9." in detail
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_label_asked_of_a_job_that_has_none_is_refused(client: TestClient, world: World, named: bool) -> None:
+    job = world.trained(100, labels=0, conditional=False)
+    query = {"label": 7, "job": job.id} if named else {"label": 7}
+    status, pointer, detail = fault(client, **query)
+    assert (status, pointer) == (422, "/label")
+    assert "leave `label` out" in detail
+
+
+def test_a_label_that_a_job_will_never_draw_is_refused_before_it_has_a_checkpoint(
+    client: TestClient, world: World
+) -> None:
+    unlabeled = world.submit(conditional=False)
+    assert fault(client, job=unlabeled.id, label=7)[:2] == (422, "/label")
+    labeled = world.submit(conditional=True)
+    assert fault(client, job=labeled.id, label=11)[:2] == (422, "/label")
+    assert fault(client, label=11)[:2] == (422, "/label")
+    assert client.get("/sample", params={"job": labeled.id, "label": 7}).status_code == 409
+
+
+def test_a_job_without_a_checkpoint_says_when_to_ask_again(client: TestClient, world: World) -> None:
+    held = world.start()
+    for query in ({}, {"job": held.job.id}):
+        answer = client.get("/sample", params=query)
+        assert answer.status_code == 409
+        assert int(answer.headers["Retry-After"]) > 0
+        assert held.job.id in answer.json()["detail"]
+    world.succeed(held)
+    answer = client.get("/sample", params={"job": held.job.id})
+    assert answer.status_code == 409
+    assert "Retry-After" not in answer.headers
+
+
+def test_without_any_job_the_answer_says_how_to_post_one(client: TestClient) -> None:
+    answer = client.get("/sample")
+    assert answer.status_code == 404
+    assert "POST /jobs" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"n": 0}, "/n"),
+        ({"n": 1001}, "/n"),
+        ({"n": "1.0"}, "/n"),
+        ({"n": "1_0"}, "/n"),
+        ({"n": " 1"}, "/n"),
+        ({"n": "١"}, "/n"),
+        ({"seed": -1}, "/seed"),
+        ({"seed": 2**53}, "/seed"),
+        ({"seed": 10**400}, "/seed"),
+        ({"index": -1}, "/index"),
+        ({"index": 2**64}, "/index"),
+        ({"step": -1}, "/step"),
+        ({"step": 2**63}, "/step"),
+        ({"step": "newest"}, "/step"),
+        ({"format": "gif"}, "/format"),
+        ({"grid": "0x4"}, "/grid"),
+        ({"grid": "4"}, "/grid"),
+        ({"grid": "4x4\n"}, "/grid"),
+        ({"grid": "2x2", "n": 5}, "/grid"),
+        ({"grid": "999x999"}, "/grid"),
+        ({"grid": "2x2", "format": "npz"}, "/grid"),
+        ({"scale": 0}, "/scale"),
+        ({"scale": 33}, "/scale"),
+        ({"scale": 2, "format": "npz"}, "/scale"),
+        ({"n": 1000, "scale": 32}, "/scale"),
+        ({"grid": "1x600", "scale": 4}, "/grid"),
+        ({"job": "7"}, "/job"),
+        ({"job": "0B9C1C9E-3B1F-4A52-9D7A-5F3F1D2C6A10"}, "/job"),
+        ({"label": ""}, "/label"),
+        ({"label": "7\x00"}, "/label"),
+        ({"label": "x" * 101}, "/label"),
+        ({"label": ["7", "8"]}, "/label"),
+        ({"lable": 7}, "/lable"),
+        ({"model": "default"}, "/model"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(
+    client: TestClient, world: World, query: dict[str, Any], pointer: str
+) -> None:
+    world.trained(100)
+    status, named, detail = fault(client, **query)
+    assert (status, named) == (422, pointer)
+    assert detail
+
+
+def test_a_step_without_a_checkpoint_is_not_found(client: TestClient, world: World) -> None:
+    world.trained(100)
+    assert client.get("/sample?step=100").status_code == 200
+    assert client.get("/sample?step=101").status_code == 404
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(client: TestClient, world: World) -> None:
+    job = world.trained(100, 200)
+    whole = client.get("/sample?seed=1&step=100").content
+    world.damage(job, 200)
+    answer = client.get("/sample?seed=1")
+    assert (answer.status_code, answer.headers["X-Checkpoint-Step"]) == (200, "100")
+    assert answer.content == whole
+
+
+def test_a_damaged_checkpoint_says_so_where_nothing_else_may_answer(client: TestClient, world: World) -> None:
+    job = world.trained(100, 200)
+    world.damage(job, 100)
+    pinned = client.get("/sample?seed=1&step=100")
+    assert pinned.status_code == 503
+    assert "generator.onnx of step 100 is damaged" in pinned.json()["detail"]
+    assert client.get("/sample?seed=1").status_code == 200
+    world.damage(job, 200)
+    assert client.get("/sample?seed=1").status_code == 503
+
+
+def test_many_ask_at_once_and_each_gets_its_own(client: TestClient, world: World) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    world.trained(100)
+    expected = [client.get(f"/sample?seed={seed}&n=4").content for seed in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda seed: client.get(f"/sample?seed={seed % 20}&n=4").content, range(60)))
+    assert found == expected * 3
+
+
+def test_only_so_many_generators_are_kept(client: TestClient, world: World) -> None:
+    from app.serving.generators import MOST_KEPT
+
+    world.trained(*range(1, MOST_KEPT + 5))
+    for step in range(1, MOST_KEPT + 5):
+        assert client.get(f"/sample?seed=1&step={step}").headers["X-Checkpoint-Step"] == str(step)
+    assert len(client.app.state.resources.generators._kept) == MOST_KEPT  # type: ignore[attr-defined]

@@ -1,0 +1,115 @@
+"""The whole stack for real: `python -m app.operate up` in a folder of its own, driven over HTTP."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import pytest
+
+from ganymede.stack import Stack
+
+Found = TypeVar("Found")
+
+# Small enough for two busy cores, long enough to be interrupted: a checkpoint every 20 steps.
+SPEC: dict[str, Any] = {
+    "family": "dcgan",
+    "conditional": True,
+    "dataset": "digits",
+    "width": 8,
+    "batch_size": 16,
+    "threads": 1,
+    "total_steps": 400,
+    "checkpoint_every": 20,
+    "preview_every": 100,
+    "log_every": 20,
+    "evaluate_every": None,
+}
+ENDLESS = {**SPEC, "total_steps": 1_000_000}
+# Faults are found and healed in a second or two instead of a minute.
+SHORT_TIMES = {
+    "GANYMEDE_POLL_SECONDS": "1",
+    "GANYMEDE_RETRY_SECONDS": "0.5",
+    "GANYMEDE_LEASE_SECONDS": "6",
+    "GANYMEDE_HEARTBEAT_SECONDS": "1",
+}
+PATIENCE_SECONDS = 120
+
+
+class Running:
+    """A stack and the few things that every test asks of it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False)
+
+    def submit(self, **changes: Any) -> str:
+        answer = self.http.post("/jobs", json={**SPEC, **changes})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def job(self, id: str) -> dict[str, Any]:
+        answer = self.http.get(f"/jobs/{id}")
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """Read a whole list, page after page."""
+        found: list[dict[str, Any]] = []
+        after: dict[str, Any] = {}
+        while True:
+            page = self.http.get(path, params=after).json()
+            found += page["data"]
+            if not page["has_more"]:
+                return found
+            after = {"after": page["last_id"]}
+
+    def await_state(self, id: str, *states: str) -> dict[str, Any]:
+        return eventually(lambda: job if (job := self.job(id))["state"] in states else None, f"{id} to be {states}")
+
+    def await_checkpoint(self, id: str) -> dict[str, Any]:
+        return eventually(
+            lambda: job if (job := self.job(id))["latest_checkpoint"] else None, f"{id} to have a checkpoint"
+        )
+
+    def processes(self, words: str) -> list[psutil.Process]:
+        """Find the stack's own processes by their command line, `up` itself left out."""
+        up = psutil.Process(json.loads((self.stack.home / "up.json").read_text())["pid"])
+        return [process for process in up.children(recursive=True) if words in command_line(process)]
+
+    def restart(self) -> None:
+        self.stack.stop()
+        self.stack.start()
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def eventually(look: Callable[[], Found | None], what: str) -> Found:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in SHORT_TIMES.items():
+            environment.setenv(name, value)
+        environment.setenv(
+            "PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+        )
+        running = Running(Stack(tmp_path_factory.mktemp("home")))
+        with running.stack, running.http:
+            yield running

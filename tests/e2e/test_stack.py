@@ -1,0 +1,144 @@
+"""The walk from a posted job to served images, on real processes, through stops, kills and restarts."""
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import ENDLESS, Running, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+FINISHED = ("succeeded", "failed", "cancelled")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def finished(running: Running) -> str:
+    """Train one job that nobody disturbs."""
+    job = running.submit()
+    assert running.await_state(job, *FINISHED)["state"] == "succeeded"
+    return job
+
+
+def test_images_come_from_newer_and_newer_checkpoints_while_training_goes_on(running: Running) -> None:
+    job = running.submit(total_steps=600)
+    running.await_checkpoint(job)
+    steps: list[int] = []
+
+    def look() -> bool | None:
+        still_trains = running.job(job)["state"] not in FINISHED
+        answer = running.http.get("/sample", params={"label": 7, "job": job})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+        assert answer.content.startswith(PNG)
+        assert answer.headers["X-Label"] == "7"
+        if still_trains:
+            steps.append(int(answer.headers["X-Checkpoint-Step"]))
+        return None if still_trains else True
+
+    eventually(look, "the job to finish")
+    assert running.job(job)["state"] == "succeeded"
+    assert steps == sorted(steps)
+    assert len(set(steps)) > 1, "no newer checkpoint was served before the end"
+
+
+def test_a_finished_job_leaves_its_whole_record(running: Running, finished: str) -> None:
+    done = running.job(finished)
+    assert done["progress"]["step"] == done["progress"]["total_steps"] == done["latest_checkpoint"]["step"]
+    assert {"d_loss", "g_loss"} <= set(done["metrics"])
+    checkpoints = running.items(f"/jobs/{finished}/checkpoints")
+    assert {"state.safetensors", "generator.onnx", "card.json"} <= set(checkpoints[0]["files"])
+    assert [checkpoint["step"] for checkpoint in checkpoints] == sorted(
+        (checkpoint["step"] for checkpoint in checkpoints), reverse=True
+    )
+    previews = running.items(f"/jobs/{finished}/previews")
+    assert sorted(preview["step"] for preview in previews) == [100, 200, 300, 400]
+    assert running.http.get(f"/jobs/{finished}/previews/400.png").content.startswith(PNG)
+    assert running.http.get(f"/jobs/{finished}/metrics").json()["data"]
+    numbers = [event["id"] for event in running.items(f"/jobs/{finished}/events")]
+    assert numbers == sorted(set(numbers))
+    assert told_of(running, finished)[:3] == ["queued", "starting", "running"]
+    assert told_of(running, finished)[-2:] == ["succeeded", "done"]
+
+
+def test_a_cancelled_job_stops_and_frees_its_worker(running: Running) -> None:
+    job = running.submit(**ENDLESS)
+    running.await_state(job, "running")
+    assert running.http.post(f"/jobs/{job}/cancel").status_code == 202
+    assert running.await_state(job, *FINISHED)["state"] == "cancelled"
+    assert running.await_state(running.submit(total_steps=20), *FINISHED)["state"] == "succeeded"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what a process has loaded from Linux's /proc")
+def test_only_a_training_child_loads_torch(running: Running) -> None:
+    job = running.submit(**ENDLESS)
+    running.await_checkpoint(job)
+    assert running.http.get("/sample", params={"label": 7, "job": job}).status_code == 200
+    loaded = {words: [has_torch(process) for process in running.processes(words)] for words in ("uvicorn", "celery")}
+    assert loaded == {"uvicorn": [False], "celery": [False]}
+    assert any(has_torch(process) for process in running.processes("worker.child"))
+    running.http.post(f"/jobs/{job}/cancel")
+    running.await_state(job, "cancelled")
+
+
+def test_a_killed_child_changes_nothing_in_the_end(running: Running, finished: str) -> None:
+    killed = running.submit()
+    running.await_checkpoint(killed)
+    kill_all(running.processes("worker.child"))
+    assert running.job(killed)["state"] not in FINISHED, "the job was over before its child was killed"
+    done = running.await_state(killed, *FINISHED)
+    assert (done["state"], done["error"]) == ("succeeded", None)
+    assert told_of(running, killed).count("starting") == 2
+    assert final_digest(running, killed) == final_digest(running, finished)
+
+
+def test_a_killed_worker_is_replaced_and_its_job_goes_on(running: Running) -> None:
+    job = running.submit(**{**ENDLESS, "total_steps": 800})
+    running.await_checkpoint(job)
+    kill_all(running.processes("celery"))
+    assert running.await_state(job, *FINISHED)["state"] == "succeeded"
+
+
+def test_a_stop_and_a_start_lose_nothing(running: Running, finished: str) -> None:
+    draw = {"job": finished, "label": 7, "n": 4, "seed": 5}
+    before = running.http.get("/sample", params=draw)
+    interrupted, waiting = running.submit(total_steps=1000), running.submit(total_steps=20)
+    running.await_checkpoint(interrupted)
+    assert running.job(waiting)["state"] == "queued"
+    started = running.processes("")
+    running.restart()
+    assert [process for process in started if process.is_running()] == []
+    after = running.http.get("/sample", params=draw)
+    assert (after.status_code, after.content) == (200, before.content)
+    assert after.headers["ETag"] == before.headers["ETag"]
+    assert running.await_state(waiting, *FINISHED)["state"] == "succeeded"
+    done = running.await_state(interrupted, *FINISHED)
+    assert (done["state"], done["attempt"]) == ("succeeded", 1)
+
+
+def test_jobs_start_without_the_doorbell(running: Running) -> None:
+    kill_all(running.processes("redis-server"))
+    job = running.submit(total_steps=20)
+    assert running.await_state(job, *FINISHED)["state"] == "succeeded"
+
+
+def kill_all(processes: list[psutil.Process]) -> None:
+    assert processes
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=10)
+
+
+def has_torch(process: psutil.Process) -> bool:
+    return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
+
+
+def told_of(running: Running, job: str) -> list[str]:
+    return [event["type"] for event in running.items(f"/jobs/{job}/events")]
+
+
+def final_digest(running: Running, job: str) -> str:
+    newest = running.items(f"/jobs/{job}/checkpoints")[0]
+    assert newest["step"] == running.job(job)["progress"]["total_steps"]
+    return str(newest["files"]["state.safetensors"]["sha256"])

@@ -1,0 +1,40 @@
+from typing import Any
+
+import torch
+
+from ganmodels import precision, previews, training
+from ganmodels.family import ImageShape
+from ganmodels.specs import SPEC
+
+
+def started(channels: int = 1, **knobs: Any) -> tuple[Any, training.State]:
+    spec = precision.resolve(
+        SPEC.validate_python({"family": "dcgan", "dataset": "digits", "width": 8, "device": "cpu", **knobs})
+    )
+    return spec, training.start(spec, ImageShape(channels, 8, 10))
+
+
+def test_a_preview_is_a_grid_of_bytes_with_a_column_per_label() -> None:
+    grid = previews.preview(*started(conditional=True))
+    assert grid.dtype == torch.uint8
+    assert grid.shape == (previews.ROWS * 8, 10 * 8)
+
+
+def test_color_images_keep_their_channels_last() -> None:
+    assert previews.preview(*started(channels=3)).shape == (previews.ROWS * 8, previews.COLUMNS * 8, 3)
+
+
+def test_each_cell_is_the_image_drawn_for_it() -> None:
+    spec, state = started()
+    seen: list[torch.Tensor] = []
+    state.averaged.register_forward_hook(lambda network, inputs, output: seen.append(output))
+    grid = previews.preview(spec, state)
+    cell = ((seen[0][13] + 1) / 2 * 255).round().to(torch.uint8)  # row 1, column 3
+    assert torch.equal(grid[8:16, 24:32], cell[0])
+
+
+def test_the_noise_is_the_same_at_every_step_and_draws_nothing_from_the_run() -> None:
+    spec, state = started()
+    before = previews.preview(spec, state)
+    state.step, state.rollbacks = 500, 2
+    assert torch.equal(previews.preview(spec, state), before)

@@ -1,0 +1,80 @@
+"""Both databases, each migrated once per session and empty at the start of every test."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from store.database import Database
+from tests.store import postgres
+
+ON_SQLITE = pytest.param("sqlite", id="sqlite")
+ON_POSTGRESQL = pytest.param("postgresql", id="postgresql", marks=pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file with every table and no row."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Return the URL of a PostgreSQL server, with a hole where the database's name goes."""
+    programs = postgres.binaries()
+    if programs is None:
+        pytest.skip("needs PostgreSQL: no `postgres` on PATH nor under /usr/lib/postgresql")
+    with postgres.running(programs) as url:
+        database = Database(url.format("postgres"))
+        database.migrate()
+        database.close()
+        yield url
+
+
+@pytest.fixture(params=[ON_SQLITE, ON_POSTGRESQL])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a migrated database without a row."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "ganymede.db")
+        return f"sqlite:///{tmp_path / 'ganymede.db'}"
+    url = request.getfixturevalue("server").format("postgres")
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text("TRUNCATE jobs, workers RESTART IDENTITY CASCADE"))
+    database.close()
+    return str(url)
+
+
+@pytest.fixture(params=[ON_SQLITE, ON_POSTGRESQL])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a database without a table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = request.getfixturevalue("server")
+    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE empty"))
+        yield server.format("empty")
+        connection.execute(text("DROP DATABASE empty"))
+    engine.dispose()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def empty_database(empty_url: str) -> Iterator[Database]:
+    database = Database(empty_url)
+    yield database
+    database.close()

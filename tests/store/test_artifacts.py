@@ -1,0 +1,115 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from store.artifacts import CHUNK_BYTES, Artifacts
+from store.errors import ArtifactNotFound
+
+LARGE = 8 << 20
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(str(tmp_path / "artifacts"))
+
+
+def files(artifacts: Artifacts) -> list[str]:
+    return sorted(str(path.relative_to(artifacts.url)) for path in Path(artifacts.url).rglob("*") if path.is_file())
+
+
+def test_what_is_put_is_got(artifacts: Artifacts) -> None:
+    artifacts.put("jobs/1/card.json", b"{}")
+    assert artifacts.get("jobs/1/card.json") == b"{}"
+    assert files(artifacts) == ["jobs/1/card.json"]
+
+
+def test_a_file_may_be_empty(artifacts: Artifacts) -> None:
+    artifacts.put("empty", b"")
+    assert artifacts.get("empty") == b"".join(artifacts.stream("empty")) == b""
+
+
+def test_a_large_file_is_streamed_in_pieces(artifacts: Artifacts) -> None:
+    content = os.urandom(LARGE)
+    artifacts.put("large", content)
+    pieces = list(artifacts.stream("large"))
+    assert b"".join(pieces) == content == artifacts.get("large")
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) < LARGE
+    assert len(pieces[0]) >= CHUNK_BYTES
+
+
+def test_a_second_put_replaces_the_first(artifacts: Artifacts) -> None:
+    artifacts.put("file", b"long enough")
+    artifacts.put("file", b"short")
+    assert artifacts.get("file") == b"short"
+
+
+@pytest.mark.parametrize("path", ["missing", "jobs/1/missing", "jobs"])
+def test_a_missing_file_is_not_found(artifacts: Artifacts, path: str) -> None:
+    artifacts.put("jobs/1/card.json", b"{}")
+    with pytest.raises(ArtifactNotFound, match=path):
+        artifacts.get(path)
+    with pytest.raises(ArtifactNotFound, match=path):
+        artifacts.stream(path)  # at once, before the first piece is asked for
+
+
+def test_an_empty_store_and_a_full_one_answer(artifacts: Artifacts) -> None:
+    artifacts.ping()
+    artifacts.put("file", b"content")
+    artifacts.ping()
+
+
+def test_a_reader_never_sees_half_of_a_file(artifacts: Artifacts) -> None:
+    versions = [bytes([i]) * LARGE for i in (1, 2)]
+    artifacts.put("file", versions[0])
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        while not stop.is_set():
+            for version in versions:
+                artifacts.put("file", version)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        assert all(artifacts.get("file") in versions for _ in range(20))
+        assert all(b"".join(artifacts.stream("file")) in versions for _ in range(5))
+    finally:
+        stop.set()
+        writer.join()
+
+
+WRITER = """
+import sys
+from store.artifacts import Artifacts
+artifacts = Artifacts(sys.argv[1])
+content = b"7" * (64 << 20)
+print("ready", flush=True)
+for i in range(1000):
+    artifacts.put(f"file-{i}", content)
+"""
+
+
+@pytest.mark.integration
+def test_a_killed_writer_leaves_no_half_of_a_file(artifacts: Artifacts) -> None:
+    for pause in (0.01, 0.05, 0.1, 0.15):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, artifacts.url], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(pause)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        for i in range(1000):
+            try:
+                assert len(artifacts.get(f"file-{i}")) == 64 << 20
+            except ArtifactNotFound:
+                break
+        for path in Path(artifacts.url).iterdir():
+            path.unlink()

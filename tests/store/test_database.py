@@ -1,0 +1,176 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import func, inspect, select
+
+from store import claims, jobs, tables, workers
+from store.clock import later, now
+from store.database import MIGRATIONS, Database
+from tests.store import scenes
+
+
+def test_a_transaction_that_raises_leaves_no_trace(database: Database) -> None:
+    held = scenes.run(database)
+    before = scenes.dump(database)
+    with pytest.raises(KeyboardInterrupt):
+        with database.write() as connection:
+            jobs.submit(connection, scenes.spec(), "key")
+            claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
+            claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
+            workers.announce(connection, "worker-1", "host", 7, "cpu")
+            claims.succeed(connection, held)
+            raise KeyboardInterrupt
+    assert scenes.dump(database) == before
+
+
+def test_a_transaction_that_ends_is_seen_by_all(database: Database, database_url: str) -> None:
+    job = scenes.submit(database)
+    other = Database(database_url)
+    assert scenes.read(other, job) == job
+    other.close()
+
+
+def test_what_a_reader_sees_does_not_change_under_its_eyes(database: Database) -> None:
+    job = scenes.submit(database)
+    with database.read() as connection:
+        before = jobs.get(connection, job.id)
+        scenes.claim(database)
+        assert jobs.get(connection, job.id) == before
+    assert scenes.read(database, job) != before
+
+
+def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
+    job = scenes.submit(database)
+    with database.write() as connection:
+        claims.claim(connection, "worker-1", scenes.LEASE)
+        assert scenes.read(database, job) == job
+
+
+def test_a_second_writer_of_one_job_waits_for_the_first(database: Database) -> None:
+    held = scenes.run(database)
+
+    def count() -> None:
+        for _ in range(20):
+            with database.write() as connection:
+                step = connection.scalar(select(tables.jobs.c.step).with_for_update())
+                claims.report(connection, held, step + 1, [])
+
+    with ThreadPoolExecutor(4) as threads:
+        for future in [threads.submit(count) for _ in range(4)]:
+            future.result()
+    assert scenes.read(database, held.job).step == 80
+
+
+def test_deleting_a_job_deletes_all_that_belongs_to_it(database: Database) -> None:
+    held, kept = scenes.run(database), scenes.submit(database)
+    with database.write() as connection:
+        jobs.submit(connection, scenes.spec(), "key")
+        claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
+        claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
+        claims.preview(connection, held, 5, "path", "0" * 64, 80, 80)
+        connection.execute(tables.jobs.delete().where(tables.jobs.c.number != kept.number))
+    left = {name: len(rows) for name, rows in scenes.dump(database).items() if rows}
+    assert left == {"jobs": 1, "events": 1}
+
+
+def test_the_database_s_clock_is_the_world_s_and_adds(database: Database) -> None:
+    with database.read() as connection:
+        here, ahead = connection.execute(select(now(), later(scenes.LEASE))).one()
+    assert abs((ahead - here - scenes.LEASE).total_seconds()) < 5
+    assert abs((scenes.submit(database).created_at - here).total_seconds()) < 60
+    assert here.tzinfo is not None
+
+
+def test_a_database_that_is_not_there_does_not_answer(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.db'}")
+    with pytest.raises(Exception, match="unable to open"):
+        database.ping()
+    database.close()
+
+
+def test_a_database_that_is_there_answers(database: Database) -> None:
+    database.ping()
+
+
+# --- migrations
+
+
+@contextmanager
+def alembic(database: Database) -> Iterator[Config]:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.connect().execution_options(immediate=True) as connection:
+        config.attributes["connection"] = connection
+        yield config
+        connection.commit()
+
+
+def fill(database: Database) -> None:
+    """Leave a row in every table."""
+    held = scenes.run(database)
+    with database.write() as connection:
+        jobs.submit(connection, scenes.spec(), "key")
+        claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
+        claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
+        claims.preview(connection, held, 5, "path", "0" * 64, 80, 80)
+        workers.announce(connection, "worker-1", "host", 7, "cpu")
+    assert all(scenes.dump(database).values())
+
+
+def test_migrations_go_up_and_down_and_up_again_with_rows_in_the_tables(empty_database: Database) -> None:
+    empty_database.migrate()
+    fill(empty_database)
+    with alembic(empty_database) as config:
+        command.downgrade(config, "base")
+    assert set(inspect(empty_database.engine).get_table_names()) == {"alembic_version"}
+    assert empty_database.revisions()[0] is None
+    empty_database.migrate()
+    fill(empty_database)
+
+
+def test_migrating_what_is_migrated_changes_nothing(empty_database: Database) -> None:
+    empty_database.migrate()
+    fill(empty_database)
+    before = scenes.dump(empty_database)
+    empty_database.migrate()
+    assert scenes.dump(empty_database) == before
+    found, expected = empty_database.revisions()
+    assert found == expected is not None
+
+
+def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
+    barrier = Barrier(4)
+
+    def migrate(_: int) -> None:
+        database = Database(empty_url)
+        barrier.wait()
+        database.migrate()
+        database.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(migrate, range(4)))
+    database = Database(empty_url)
+    assert database.revisions()[0] == database.revisions()[1]
+    database.close()
+
+
+def test_the_migrations_make_the_tables_that_the_code_declares(empty_database: Database) -> None:
+    empty_database.migrate()
+    with empty_database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_a_row_s_number_is_given_by_the_database(database: Database) -> None:
+    first, second = scenes.submit(database), scenes.submit(database)
+    assert second.number == first.number + 1
+    with database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(tables.jobs)) == 2
