@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -14,7 +15,6 @@ from app.resources import open_resources
 from app.routes import checkpoints, events, families, health, jobs, metrics, previews, samples, workers
 from store.settings import Settings
 
-VERSION = "0.1.0"
 DESCRIPTION = """
 Trains generative adversarial networks as jobs and serves what they generate.
 
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = Ganymede(
         title="Ganymede",
-        version=VERSION,
+        version=version("ganymede"),
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,

@@ -51,6 +51,13 @@ R1Every = Annotated[
 Cooldown = Annotated[
     float, Field(ge=0, le=1, description="Share of the run, at its end, over which the learning rates fall to 0.")
 ]
+InitialDeviation = Annotated[
+    float, Field(gt=0, le=1, description="Standard deviation of the convolutions' first weights.")
+]
+DiscriminatorNorm = Annotated[
+    Literal["none", "batch"],
+    Field(description="What follows the discriminator's inner convolutions: nothing, or BatchNorm."),
+]
 Hidden = Annotated[list[Size], Field(min_length=1, max_length=8, description="Widths of the hidden layers.")]
 Width = Annotated[int, Field(ge=4, le=512, description="Channels nearest the image.")]
 
@@ -208,6 +215,9 @@ class DcganSpec(AdversarialKnobs):
         "batch_size": 128,
         "ema_decay": 0.0,
         "r1_weight": 0.0,
+        "cooldown": 0.0,
+        "initial_deviation": 0.02,
+        "discriminator_norm": "batch",
         "beta1": 0.5,
         "beta2": 0.999,
         "generator_learning_rate": 2e-4,
@@ -224,12 +234,15 @@ class DcganSpec(AdversarialKnobs):
         Field(description="A class embedding and a projection discriminator, or the label beside every layer's input."),
     ] = "projection"
     embedding_size: Annotated[Size, Field(description="Width of the generator's class embedding.")] = 50
-    ema_decay: EmaDecay = 0.995
-    generator_learning_rate: GeneratorRate = 1e-3
-    discriminator_learning_rate: DiscriminatorRate = 1e-3
+    initial_deviation: InitialDeviation = 0.05
+    discriminator_norm: DiscriminatorNorm = "none"
+    ema_decay: EmaDecay = 0.99
+    generator_learning_rate: GeneratorRate = 2e-3
+    discriminator_learning_rate: DiscriminatorRate = 2e-3
     beta1: Beta1 = 0.5
     beta2: Beta2 = 0.99
-    r1_weight: R1Weight = 0.5
+    r1_weight: R1Weight = 0.1
+    cooldown: Cooldown = 0.8
 
     @model_validator(mode="after")
     def check_size(self) -> Self:

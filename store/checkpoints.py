@@ -127,8 +127,4 @@ def mark_damaged(connection: Connection, job_number: int, step: int) -> None:
 
 
 def _whole(job_number: int) -> Select[Any]:
-    return (
-        select(*COLUMNS)
-        .where(checkpoints.c.job_number == job_number, *WHOLE)
-        .order_by(checkpoints.c.step.desc())
-    )
+    return select(*COLUMNS).where(checkpoints.c.job_number == job_number, *WHOLE).order_by(checkpoints.c.step.desc())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
 
 from store import checkpoints, events, metrics, previews
 from store.checkpoints import Checkpoint
@@ -52,16 +52,9 @@ class Failure:
 
 def claim(connection: Connection, worker_id: str, lease: timedelta) -> Claim | None:
     """Take the waiting job of highest priority, the oldest first; None when none waits."""
-    waiting = (
-        select(jobs.c.number)
-        .where(jobs.c.state == JobState.QUEUED, or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))
-        .order_by(jobs.c.priority.desc(), jobs.c.number)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
     row = connection.execute(
         update(jobs)
-        .where(jobs.c.number == waiting.scalar_subquery(), jobs.c.state == JobState.QUEUED)
+        .where(jobs.c.number == next_waiting().scalar_subquery(), jobs.c.state == JobState.QUEUED)
         .values(
             state=JobState.STARTING,
             state_reason=None,
@@ -78,6 +71,17 @@ def claim(connection: Connection, worker_id: str, lease: timedelta) -> Claim | N
     job = of_row(row)
     events.append(connection, job.number, "starting", {"attempt": job.attempt, "worker": worker_id})
     return Claim(job, job.token, lease)
+
+
+def next_waiting() -> Select[tuple[int]]:
+    """Choose the job that the next claim takes, leaving out those that others are about to take."""
+    return (
+        select(jobs.c.number)
+        .where(jobs.c.state == JobState.QUEUED, or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))
+        .order_by(jobs.c.priority.desc(), jobs.c.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def others_wait(connection: Connection) -> bool:
@@ -116,7 +120,7 @@ def begin(connection: Connection, held: Claim, step: int) -> JobState:
     found = _hold(connection, held, step=step, started_at=func.coalesce(jobs.c.started_at, now()))
     metrics.forget_after(connection, held.job.number, step)
     if found is JobState.STARTING:
-        move(connection, held.job.number, JobState.RUNNING, *held.guards())
+        move(connection, held.job.number, JobState.RUNNING, jobs.c.token == held.token)
     return found
 
 
@@ -166,25 +170,26 @@ def note(connection: Connection, held: Claim, type_: str, data: Json) -> None:
 
 def succeed(connection: Connection, held: Claim, reason: str | None = None) -> JobState:
     """End the job as succeeded, or as cancelled when that was asked for in the meantime; return which."""
-    found = state(connection, held)
+    found = _hold(connection, held)
     target = JobState.CANCELLED if found is JobState.CANCELLING else JobState.SUCCEEDED
     said = {} if reason is None else {"state_reason": reason}
-    move(connection, held.job.number, target, *held.guards(), lease_expires_at=None, **said)
+    move(connection, held.job.number, target, jobs.c.token == held.token, lease_expires_at=None, **said)
     return target
 
 
 def release(connection: Connection, held: Claim, reason: str) -> JobState:
     """Give the job back unharmed, the attempt not counted; return where it went."""
     target = {JobState.CANCELLING: JobState.CANCELLED, JobState.PAUSING: JobState.PAUSED}.get(
-        state(connection, held), JobState.QUEUED
+        _hold(connection, held), JobState.QUEUED
     )
-    move(connection, held.job.number, target, *held.guards(), state_reason=reason, lease_expires_at=None)
+    move(connection, held.job.number, target, jobs.c.token == held.token, state_reason=reason, lease_expires_at=None)
     return target
 
 
 def fail(connection: Connection, held: Claim, failure: Failure, retry_after: timedelta) -> JobState:
     """End the attempt: back to the queue while trying again may help, else failed; return where the job went."""
-    return _give_up(connection, _read(connection, held.job.number), held.guards(), failure, retry_after)
+    _hold(connection, held)
+    return _give_up(connection, _read(connection, held.job.number), [jobs.c.token == held.token], failure, retry_after)
 
 
 def reap(connection: Connection) -> list[str]:
@@ -226,7 +231,10 @@ def _read(connection: Connection, number: int) -> Job:
 
 
 def _hold(connection: Connection, held: Claim, **values: Any) -> JobState:  # Any: column values
-    """Change the job's row under the claim's guards and return its state; raise LeaseLost when no row matches."""
+    """Change the job's row under the claim's guards and return its state; raise LeaseLost when no row matches.
+
+    The row stays locked until the transaction ends, so that state is not changed by anybody else meanwhile.
+    """
     values = values or {"token": held.token}
     found = connection.scalar(update(jobs).where(*held.guards()).values(values).returning(jobs.c.state))
     if found is None:

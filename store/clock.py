@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Integer, literal
+from sqlalchemy import BigInteger, ColumnElement, Dialect, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -46,5 +46,5 @@ def now() -> ColumnElement[datetime]:
 
 def later(delay: timedelta) -> ColumnElement[datetime]:
     """Return the database's time `delay` from now as an SQL expression."""
-    milliseconds = literal(round(delay.total_seconds() * 1000), Integer)
+    milliseconds = literal(round(delay.total_seconds() * 1000), BigInteger)
     return now().op("+", return_type=Instant())(milliseconds)

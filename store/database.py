@@ -9,11 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 10
+MIGRATION_LOCK = 0x67616E  # any number that nothing else in the database locks
 
 
 class Database:
@@ -22,12 +23,15 @@ class Database:
     def __init__(self, url: str) -> None:
         """Open lazily: nothing is connected until the first transaction."""
         self.url = make_url(url)
-        self.engine = _sqlite_engine(url) if self.url.get_backend_name() == "sqlite" else _server_engine(url)
+        self._embedded = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(url) if self._embedded else _server_engine(url)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open one read-only transaction: what it sees does not change while it lasts."""
         with self.engine.connect() as connection:
+            if not self._embedded:  # SQLite's transactions are like this anyway
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     @contextmanager
@@ -43,9 +47,11 @@ class Database:
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables to `revision`, creating them in an empty database."""
-        if self.url.get_backend_name() == "sqlite" and self.url.database:
+        if self._embedded and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         with self.engine.connect().execution_options(immediate=True) as connection:
+            if not self._embedded:  # where `immediate` locks nothing; processes that start together must take turns
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             command.upgrade(self._alembic(connection), revision)
             connection.commit()
 
@@ -81,7 +87,7 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(driver: DBAPIConnection, _: Any) -> None:  # Any: the pool's record, unused
-        driver.isolation_level = None  # type: ignore[attr-defined]  # sqlite3's own attribute: no implicit BEGIN
+        driver.isolation_level = None  # sqlite3's own attribute: no implicit BEGIN
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
             driver.cursor().execute(f"PRAGMA {pragma}")
 

@@ -5,13 +5,13 @@ It is broadcast, so that a worker busy with a job cannot swallow the ring that a
 
 import structlog
 from celery import Celery
-from kombu import Exchange
 from kombu.common import Broadcast
+from kombu.entity import Exchange
 
 from store.settings import Settings
 
 WAKE = "ganymede.wake"
-EXCHANGE = Exchange("ganymede.doorbell", type="fanout")
+EXCHANGE = Exchange("ganymede.doorbell", type="fanout")  # type: ignore[no-untyped-call]  # kombu's types are partial
 RINGS_AT_ONCE = 100  # more than the API has threads, so that none waits for the timeouts of others
 
 log = structlog.get_logger()
@@ -25,9 +25,10 @@ def celery_app(settings: Settings) -> Celery:
     """
     celery = Celery("ganymede", broker=settings.redis_url)
     timeout = settings.redis_timeout_seconds
+    # The routing key is part of the channel's name in Redis: unless both sides say the same, nobody hears.
+    queue = Broadcast(EXCHANGE.name, exchange=EXCHANGE, routing_key=WAKE, no_ack=True)  # type: ignore[no-untyped-call]
     celery.conf.update(
-        # The routing key is part of the channel's name in Redis: unless both sides say the same, nobody hears.
-        task_queues=(Broadcast(EXCHANGE.name, exchange=EXCHANGE, routing_key=WAKE, no_ack=True),),
+        task_queues=(queue,),
         task_routes={WAKE: {"queue": EXCHANGE.name}},
         task_ignore_result=True,
         task_acks_late=False,

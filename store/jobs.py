@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from ganmodels.specs import Knobs
 from store import events
@@ -90,13 +91,19 @@ def submit(connection: Connection, spec: Knobs, idempotency_key: str | None = No
     """
     asked = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, digest)):
+    if idempotency_key is None:
+        return Submission(_insert(connection, asked), replayed=False)
+    if earlier := _earlier(connection, idempotency_key, digest):
         return Submission(earlier, replayed=True)
-    job = _insert(connection, asked)
-    events.append(connection, job.number, "queued", {})
-    if idempotency_key is not None:
-        row = {"key": idempotency_key, "job_number": job.number, "body_digest": digest, "created_at": now()}
-        connection.execute(insert(idempotency_keys).values(row))
+    try:
+        with connection.begin_nested():
+            job = _insert(connection, asked)
+            row = {"key": idempotency_key, "job_number": job.number, "body_digest": digest, "created_at": now()}
+            connection.execute(insert(idempotency_keys).values(row))
+    except IntegrityError:
+        if twin := _earlier(connection, idempotency_key, digest):  # committed since we looked
+            return Submission(twin, replayed=True)
+        raise
     return Submission(job, replayed=False)
 
 
@@ -155,6 +162,8 @@ def cancel(connection: Connection, job_id: str) -> Job:
 
     A job already cancelled, or about to be, stays as it is. Raises JobNotFound, or TransitionRefused.
     """
+    # Locked, so that a claim on its way cannot turn a look at a waiting job into a refusal.
+    connection.execute(select(jobs.c.number).where(jobs.c.id == job_id).with_for_update())
     job = get(connection, job_id)
     if job.state in (JobState.CANCELLED, JobState.CANCELLING):
         return job
@@ -179,7 +188,7 @@ def move(
         .values(state=target, **values)
     ).rowcount
     if changed != 1:
-        state = JobState(connection.scalar(select(jobs.c.state).where(jobs.c.number == number)))
+        state = JobState(connection.execute(select(jobs.c.state).where(jobs.c.number == number)).scalar_one())
         raise TransitionRefused(state, target, TRANSITIONS[state])
     events.append(connection, number, target, _why(values))
     if target in TERMINAL:
@@ -216,10 +225,12 @@ def _insert(connection: Connection, asked: Json) -> Job:
         "created_at": moment,
         "queued_at": moment,
     }
-    return of_row(connection.execute(insert(jobs).values(values).returning(*COLUMNS)).one())
+    job = of_row(connection.execute(insert(jobs).values(values).returning(*COLUMNS)).one())
+    events.append(connection, job.number, "queued", {})
+    return job
 
 
 def _serves_labels(connection: Connection, job: Job) -> bool:
     query = select(checkpoints.c.card).where(checkpoints.c.job_number == job.number).limit(1)
     card = connection.scalar(query)
-    return bool(card) and "labels" in card["serves"]
+    return card is not None and "labels" in card["serves"]

@@ -38,11 +38,11 @@ def leave(connection: Connection, worker_id: str) -> None:
 
 def alive(connection: Connection, within: timedelta) -> list[Worker]:
     """Return the workers heard of within so long, the longest-serving first."""
-    holds = and_(jobs.c.worker_id == workers.c.id, jobs.c.state.in_(HELD))
+    holds = and_(jobs.c.worker_id == workers.c.id, jobs.c.state.in_(HELD), jobs.c.lease_expires_at > now())
     query = (
         select(*workers.c, jobs.c.id.label("job_id"))
         .outerjoin(jobs, holds)
         .where(workers.c.seen_at > later(-within))
         .order_by(workers.c.started_at, workers.c.id)
     )
-    return [Worker(*row) for row in connection.execute(query)]
+    return [Worker(**row._mapping) for row in connection.execute(query)]

@@ -42,7 +42,7 @@ def read_metrics(
     name: Names = None,
     from_step: FromStep = 0,
     max_points: MaxPoints = 1000,
-    accept: Annotated[str, Header(description="`text/csv` gives rows of name, step, value.")] = "application/json",
+    accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
 ) -> Response:
     """Return the job's curves. With `Accept: text/csv`, as rows of name, step and value."""
     job = jobs.get(connection, job_id)

@@ -62,10 +62,11 @@ def label_index(text: str, job: Job, checkpoint: Checkpoint | None) -> int:
     names = label_names(job, checkpoint)
     if names is None:
         raise InputRefused("/label", _no_labels(job))
-    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(names):
-        return int(text)
+    for index in range(len(names)):
+        if text == str(index):
+            return index
     for index, name in enumerate(names):
-        if name.casefold() == text.casefold():
+        if text.casefold() == name.casefold():
             return index
     known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in enumerate(names))
     hint = "" if text.isdigit() else one_of(text, names).partition("Allowed")[0]

@@ -4,10 +4,13 @@ import json
 import uuid
 from typing import Any
 
+import anyio
 import pytest
 from starlette.testclient import TestClient
 
+from app.main import create_app
 from store import claims
+from store.jobs import Filters, page
 from tests.app.world import World
 
 SPEC = {"family": "dcgan", "conditional": True, "dataset": "digits", "total_steps": 1500}
@@ -180,13 +183,13 @@ def test_pages_hold_every_job_once_though_others_come_in_between(client: TestCli
     ids = [post(client)["id"] for _ in range(5)]
     seen, after = [], None
     while True:
-        page = client.get("/jobs", params={"limit": 2, **({"after": after} if after else {})}).json()
-        found = [job["id"] for job in page["data"]]
-        assert (page["object"], page["first_id"], page["last_id"]) == ("list", found[0], found[-1])
+        listed = client.get("/jobs", params={"limit": 2, **({"after": after} if after else {})}).json()
+        found = [job["id"] for job in listed["data"]]
+        assert (listed["object"], listed["first_id"], listed["last_id"]) == ("list", found[0], found[-1])
         seen += found
-        if not page["has_more"]:
+        if not listed["has_more"]:
             break
-        after = page["last_id"]
+        after = listed["last_id"]
         post(client)
     assert seen == ids[::-1]
 
@@ -285,11 +288,6 @@ def test_a_finished_job_cannot_be_cancelled_and_says_what_it_is(client: TestClie
 
 def test_the_answer_is_sent_after_the_commit(world: World) -> None:
     """Drive the application by hand and look from outside, through another connection, as the answer begins."""
-    import anyio
-
-    from app.main import create_app
-    from store.jobs import Filters, page
-
     app, seen = create_app(world.settings), []
     body = b'{"family": "cgan", "dataset": "digits"}'
     scope = {

@@ -4,20 +4,14 @@ import base64
 import csv
 import hashlib
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from app.routes.metrics import prefers_csv
-from tests.app.world import World, tiny_generator
-
-
-def picture(shade: int) -> bytes:
-    target = io.BytesIO()
-    Image.new("L", (80, 16), shade).save(target, "PNG")
-    return target.getvalue()
+from tests.app.world import World, picture, tiny_generator
 
 
 def test_metrics_come_as_one_series_a_name(client: TestClient, world: World) -> None:
@@ -128,8 +122,6 @@ def test_no_request_names_a_path(client: TestClient, world: World, name: str) ->
 
 
 def test_a_missing_file_is_said_to_be_missing(client: TestClient, world: World) -> None:
-    from pathlib import Path
-
     job = world.trained(100)
     (path,) = Path(world.settings.artifacts).glob(f"jobs/{job.id}/*/100/state.safetensors")
     path.unlink()
@@ -161,8 +153,6 @@ def test_previews_are_listed_and_looked_at(client: TestClient, world: World) -> 
 
 
 def test_a_damaged_preview_is_not_shown(client: TestClient, world: World) -> None:
-    from pathlib import Path
-
     held = world.start()
     world.preview(held, 100, picture(100))
     (path,) = Path(world.settings.artifacts).glob(f"jobs/{held.job.id}/*/previews/100.png")

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.requests import MOST_BODY_BYTES
 from ganmodels.specs import FAMILIES
-from store import workers
+from store import claims, jobs, workers
 from store.database import Database
 from store.settings import Settings
 from tests.app.world import World
@@ -221,10 +222,6 @@ def test_a_frozen_doorbell_delays_no_answer(world: World, tmp_path: Path) -> Non
 
 
 def test_a_silent_worker_loses_its_job_to_the_queue(world: World) -> None:
-    from datetime import timedelta
-
-    from store import claims, jobs
-
     job = world.submit()
     with world.database.write() as connection:
         assert claims.claim(connection, "worker-1", timedelta(0)) is not None

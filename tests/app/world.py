@@ -1,6 +1,7 @@
 """A world to test the API in: a real database, a real folder, and generators that are real if tiny."""
 
 import hashlib
+import io
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from ganmodels.specs import SPEC
 from store import claims, jobs
@@ -51,6 +53,13 @@ def tiny_generator(seed: int, labels: int = 10, channels: int = 1) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def picture(shade: int) -> bytes:
+    """Draw a PNG of 80 by 16 pixels."""
+    target = io.BytesIO()
+    Image.new("L", (80, 16), shade).save(target, "PNG")
+    return target.getvalue()
 
 
 class World:

@@ -34,7 +34,7 @@ ENDLESS = {**SPEC, "total_steps": 1_000_000}
 SHORT_TIMES = {
     "GANYMEDE_POLL_SECONDS": "1",
     "GANYMEDE_RETRY_SECONDS": "0.5",
-    "GANYMEDE_LEASE_SECONDS": "6",
+    "GANYMEDE_LEASE_SECONDS": "15",
     "GANYMEDE_HEARTBEAT_SECONDS": "1",
 }
 PATIENCE_SECONDS = 120
@@ -45,7 +45,7 @@ class Running:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=stack.url, timeout=60, trust_env=False)
 
     def submit(self, **changes: Any) -> str:
         answer = self.http.post("/jobs", json={**SPEC, **changes})

@@ -58,8 +58,8 @@ def test_a_finished_job_leaves_its_whole_record(running: Running, finished: str)
     assert running.http.get(f"/jobs/{finished}/metrics").json()["data"]
     numbers = [event["id"] for event in running.items(f"/jobs/{finished}/events")]
     assert numbers == sorted(set(numbers))
-    assert told_of(running, finished)[:3] == ["queued", "starting", "running"]
-    assert told_of(running, finished)[-2:] == ["succeeded", "done"]
+    told = told_of(running, finished)
+    assert (told[:3], told[-2:]) == (["queued", "starting", "running"], ["succeeded", "done"])
 
 
 def test_a_cancelled_job_stops_and_frees_its_worker(running: Running) -> None:

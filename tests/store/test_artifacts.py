@@ -85,30 +85,32 @@ def test_a_reader_never_sees_half_of_a_file(artifacts: Artifacts) -> None:
         writer.join()
 
 
+LENGTH = 16 << 20
 WRITER = """
 import sys
 from store.artifacts import Artifacts
 artifacts = Artifacts(sys.argv[1])
-content = b"7" * (64 << 20)
+content = b"7" * int(sys.argv[2])
 print("ready", flush=True)
-for i in range(1000):
+for i in range(40):
     artifacts.put(f"file-{i}", content)
 """
 
 
 @pytest.mark.integration
 def test_a_killed_writer_leaves_no_half_of_a_file(artifacts: Artifacts) -> None:
-    for pause in (0.01, 0.05, 0.1, 0.15):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, artifacts.url], stdout=subprocess.PIPE)
+    for pause in (0.01, 0.02, 0.03, 0.05):
+        command = [sys.executable, "-c", WRITER, artifacts.url, str(LENGTH)]
+        writer = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert writer.stdout is not None
         writer.stdout.readline()
         time.sleep(pause)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
-        for i in range(1000):
+        for i in range(40):
             try:
-                assert len(artifacts.get(f"file-{i}")) == 64 << 20
+                assert len(artifacts.get(f"file-{i}")) == LENGTH
             except ArtifactNotFound:
                 break
         for path in Path(artifacts.url).iterdir():

@@ -1,6 +1,6 @@
 import multiprocessing
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -133,6 +133,19 @@ def test_a_heartbeat_renews_the_lease(database: Database) -> None:
         assert claims.heartbeat(connection, longer) is JobState.RUNNING
     after = scenes.column(database, held.job, "lease_expires_at")
     assert timedelta(minutes=55) < after - before < timedelta(minutes=65)
+
+
+def test_claims_that_overlap_take_two_jobs(database: Database) -> None:
+    first, second = scenes.submit(database), scenes.submit(database)
+    with ThreadPoolExecutor(1) as thread:
+        with database.write() as connection:
+            held = claims.claim(connection, "worker-1", scenes.LEASE)
+            later = thread.submit(scenes.claim, database, "worker-2")
+            wait([later], timeout=0.2)
+        other = later.result()
+    assert held is not None
+    assert other is not None
+    assert (held.job.id, other.job.id) == (first.id, second.id)
 
 
 def test_each_of_many_jobs_is_claimed_once_and_none_is_lost(database: Database) -> None:

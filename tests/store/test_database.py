@@ -1,8 +1,8 @@
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 from alembic import command
@@ -20,14 +20,13 @@ from tests.store import scenes
 def test_a_transaction_that_raises_leaves_no_trace(database: Database) -> None:
     held = scenes.run(database)
     before = scenes.dump(database)
-    with pytest.raises(KeyboardInterrupt):
-        with database.write() as connection:
-            jobs.submit(connection, scenes.spec(), "key")
-            claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
-            claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
-            workers.announce(connection, "worker-1", "host", 7, "cpu")
-            claims.succeed(connection, held)
-            raise KeyboardInterrupt
+    with suppress(KeyboardInterrupt), database.write() as connection:
+        jobs.submit(connection, scenes.spec(), "key")
+        claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
+        claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
+        workers.announce(connection, "worker-1", "host", 7, "cpu")
+        claims.succeed(connection, held)
+        raise KeyboardInterrupt
     assert scenes.dump(database) == before
 
 
@@ -146,20 +145,19 @@ def test_migrating_what_is_migrated_changes_nothing(empty_database: Database) ->
     assert found == expected is not None
 
 
-def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
-    barrier = Barrier(4)
-
-    def migrate(_: int) -> None:
-        database = Database(empty_url)
-        barrier.wait()
-        database.migrate()
-        database.close()
-
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(migrate, range(4)))
-    database = Database(empty_url)
-    assert database.revisions()[0] == database.revisions()[1]
+def migrate(url: str) -> None:
+    database = Database(url)
+    database.migrate()
     database.close()
+
+
+@pytest.mark.integration
+def test_processes_that_start_together_migrate_once(empty_url: str, empty_database: Database) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as processes:
+        processes.map(migrate, [empty_url] * 3, chunksize=1)
+    found, expected = empty_database.revisions()
+    assert found == expected
+    fill(empty_database)
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(empty_database: Database) -> None:

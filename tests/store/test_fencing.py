@@ -36,7 +36,6 @@ WRITES: dict[str, Write] = {
     "release": lambda connection, held: claims.release(connection, held, "drained"),
     "fail": lambda connection, held: claims.fail(connection, held, FAILURE, timedelta(0)),
 }
-READS_ONLY = {"state"}
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 
 
@@ -109,6 +108,16 @@ def test_a_job_that_has_ended_is_no_longer_ours_to_write(database: Database, wri
     with database.write() as connection:
         claims.succeed(connection, held)
     lose(database, write, held)
+
+
+@pytest.mark.parametrize("state", sorted(set(JobState) - HELD))
+def test_a_job_that_nobody_holds_is_not_written_though_token_and_lease_still_stand(
+    database: Database, state: JobState
+) -> None:
+    held = half_trained(database)
+    scenes.put(database, held.job, state=state)
+    for write in WRITES.values():
+        lose(database, write, held)
 
 
 @pytest.mark.parametrize("state", sorted(HELD))

@@ -1,0 +1,1 @@
+"""Measurements that `make bench` repeats. Timings live here and in no test."""
