@@ -45,7 +45,8 @@ demo: setup ## Train a conditional GAN on the whole stack and draw every digit
 up: setup ## Start the whole stack on embedded defaults
 	$(BIN)/ganymede up $(ARGS)
 
-bench: setup ## Measure how fast a trained generator is served
+bench: setup ## Measure how fast families train and a trained generator is served
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 clean: ## Remove .venv, caches and the demo's pictures; leaves trained jobs alone

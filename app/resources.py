@@ -38,18 +38,22 @@ def open_resources(settings: Settings) -> Resources:
     return Resources(settings, database, artifacts, Generators(artifacts), caretaker)
 
 
-def _held(request: Request) -> Resources:
+def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
 
+async def _held(request: Request) -> Resources:  # a plain function would cost a trip to another thread
+    return _resources(request)
+
+
 def _reading(request: Request) -> Iterator[Connection]:
-    with _held(request).database.read() as connection:
+    with _resources(request).database.read() as connection:
         yield connection
 
 
 def _writing(request: Request) -> Iterator[Connection]:
-    with _held(request).database.write() as connection:
+    with _resources(request).database.write() as connection:
         yield connection
 
 

@@ -40,8 +40,9 @@ class ApiError(GanymedeError):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Say what was refused and why, a line for each fault."""
-        return "\n".join([self.detail or self.title, *(f"  {fault}" for fault in self.errors)])
+        """Say what was refused and why, a line for each fault that the first line does not tell already."""
+        told = self.detail or self.title
+        return "\n".join([told, *(f"  {fault}" for fault in self.errors if fault.detail != told)])
 
 
 class ConnectionFailed(GanymedeError):

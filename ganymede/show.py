@@ -13,6 +13,7 @@ from ganymede.answers import Job
 
 PLAIN_SECONDS = 5.0
 METRICS_SHOWN = 4
+SHOWN_FIRST = ("label_consistency", "fd_classifier", "d_loss", "g_loss")
 
 
 class Watcher(Protocol):
@@ -58,6 +59,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._state: str | None = None
+        self._line = ""
         self._shown_at = 0.0
 
     def __call__(self, job: Job) -> None:
@@ -65,23 +67,24 @@ class Lines:
         now = time.monotonic()
         if job.state == self._state and now - self._shown_at < PLAIN_SECONDS:
             return
-        self._state, self._shown_at = job.state, now
-        line = f"{job.state:<10} {job.progress.step:>6}/{job.progress.total_steps}  {facts(job)}"
-        self._console.print(Text(line.rstrip()), soft_wrap=True)
+        line = f"{job.state:<10} {job.progress.step:>6}/{job.progress.total_steps}  {facts(job)}".rstrip()
+        if line != self._line:
+            self._console.print(Text(line), soft_wrap=True)
+        self._state, self._line, self._shown_at = job.state, line, now
 
 
 def facts(job: Job) -> str:
     """Say a job's speed, the time left and its newest metrics in one line."""
     if job.state == "queued" and job.document.get("queue_position"):
         return f"number {job.document['queue_position']} in the queue"
+    if job.progress.step == job.progress.total_steps and not job.is_finished:
+        return "all steps made; writing down and measuring"
     words = []
     if job.progress.images_per_second is not None:
         words.append(f"{job.progress.images_per_second:,.0f} images/s")
     if job.progress.eta_seconds is not None and not job.is_finished:
         words.append(f"{duration(job.progress.eta_seconds)} left")
-    known = [(name, value) for name, value in sorted(job.metrics.items()) if value is not None]
-    words += [f"{name} {value:.3g}" for name, value in known[:METRICS_SHOWN]]
-    return " · ".join(words)
+    return " · ".join([*words, *_newest_metrics(job)])
 
 
 def duration(seconds: float) -> str:
@@ -98,3 +101,10 @@ def ending(job: Job) -> str:
     if job.error is None:
         return f"The job {job.id} {job.state} at step {job.progress.step}."
     return f"The job {job.id} {job.state} ({job.error.code}): {job.error.message}"
+
+
+def _newest_metrics(job: Job) -> list[str]:
+    """Say the few metrics that tell most, the others in order of their names."""
+    others = sorted(set(job.metrics) - set(SHOWN_FIRST))
+    known = [(name, job.metrics.get(name)) for name in (*SHOWN_FIRST, *others)]
+    return [f"{name} {value:.3g}" for name, value in known if value is not None][:METRICS_SHOWN]

@@ -13,7 +13,7 @@ celery = celery_app(settings)
 supervisor = Supervisor(settings)
 
 
-@celery.task(name=WAKE)  # type: ignore[untyped-decorator]  # Celery ships no types
+@celery.task(name=WAKE)
 def wake() -> None:
     """Look for a job now; whether there is one is the database's to say."""
     supervisor.wake()

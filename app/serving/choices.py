@@ -46,15 +46,15 @@ def candidates(connection: Connection, job: Job, step: int | str, label: str | N
     if isinstance(step, int):
         yield checkpoints.at(connection, job.number, step)
         return
-    latest, best = checkpoints.milestones(connection, [job.number])[job.number]
-    if latest is None:
+    newest_first = _newest_first(connection, job)
+    newest = next(newest_first, None)
+    if newest is None:
         _refuse_to_wait(job, label)
-    if step == "latest":
-        yield from _newest_first(connection, job)
-    elif best is None:
-        raise CheckpointNotFound(f"no checkpoint of job {job.id} was evaluated, so none is known to be the best")
+    if step == "best":
+        yield _best(connection, job)
     else:
-        yield checkpoints.at(connection, job.number, best.step)
+        yield newest
+        yield from newest_first
 
 
 def label_index(text: str, job: Job, checkpoint: Checkpoint | None) -> int:
@@ -95,6 +95,13 @@ def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:
             return
         yield found[0]
         below = found[0].step
+
+
+def _best(connection: Connection, job: Job) -> Checkpoint:
+    _, best = checkpoints.milestones(connection, [job.number])[job.number]
+    if best is None:
+        raise CheckpointNotFound(f"no checkpoint of job {job.id} was evaluated, so none is known to be the best")
+    return checkpoints.at(connection, job.number, best.step)
 
 
 def _refuse_to_wait(job: Job, label: str | None) -> NoReturn:

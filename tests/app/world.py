@@ -99,11 +99,11 @@ class World:
         channels: int = 1,
         names: list[str] | None = None,
         metrics: dict[str, float] | None = None,
-        latent: dict[str, Any] | None = None,
+        variant: int = 0,
     ) -> None:
-        """Write a checkpoint whose generator differs from every other step's."""
+        """Write a checkpoint whose generator differs from every other step's and variant's."""
         folder = f"jobs/{held.job.id}/{held.token}/{step}"
-        contents = {"generator.onnx": tiny_generator(step, labels, channels), "state.safetensors": b"weights"}
+        contents = {"generator.onnx": tiny_generator(step + variant, labels, channels), "state.safetensors": b"weights"}
         files = {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
             for name, content in contents.items()
@@ -116,7 +116,7 @@ class World:
             "numerics_version": 1,
             "dataset": {"name": held.job.dataset, "digest": "0" * 64, "license": "CC BY 4.0"},
             "label_names": names or [str(label) for label in range(10)],
-            "latent": latent or LATENT,
+            "latent": LATENT,
             "image": {"size": SIZE, "channels": channels},
             "serves": ["images", "labels"] if labels else ["images"],
             "metrics": metrics or {},

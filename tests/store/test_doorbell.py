@@ -70,7 +70,7 @@ def test_a_frozen_redis_holds_nobody_up(mute: Mute) -> None:
 
 
 def test_rings_do_not_queue_up_behind_each_other_s_timeouts(mute: Mute) -> None:
-    bell = doorbell(mute.url, timeout=1)
+    bell = doorbell(mute.url, timeout=3)
     with ThreadPoolExecutor(RINGS) as threads:
         rings = [threads.submit(bell.ring) for _ in range(RINGS)]
         while len(mute.guests) < RINGS and not any(ring.done() for ring in rings):

@@ -1,0 +1,71 @@
+"""The README's own commands, run as they stand there; only the data set and the length of the training are smaller."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+README = Path(__file__).parents[2] / "README.md"
+PNG = b"\x89PNG\r\n\x1a\n"
+SMALLER = {
+    '"conditional": true,': '"conditional": true, "dataset": "digits", "total_steps": 40, "evaluate_every": null,',
+    "-k total_steps=1500": "-k total_steps=40 -k evaluate_every=null",
+    "--dataset mnist": "--dataset digits",
+    'dataset="mnist"': 'dataset="digits", total_steps=40, evaluate_every=None',
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def made_smaller(text: str, running: Running) -> str:
+    for published, smaller in SMALLER.items():
+        text = text.replace(published, smaller)
+    return text.replace("http://127.0.0.1:8000", running.stack.url)
+
+
+def run(command: list[str], folder: Path, running: Running) -> str:
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    told = {**os.environ, "PATH": beside, "GANYMEDE_URL": running.stack.url}
+    done = subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's requests are made with curl")
+def test_the_requests_work(running: Running, tmp_path: Path) -> None:
+    lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("curl ")]
+    assert len(lines) == 5
+    for line in lines:
+        run(["bash", "-c", made_smaller(line, running).replace("curl -s", "curl -sS --fail", 1)], tmp_path, running)
+        if line == lines[0]:
+            newest = running.items("/jobs")[0]["id"]
+            assert running.await_state(newest, "succeeded", "failed")["state"] == "succeeded"
+    assert {path.name for path in tmp_path.iterdir() if path.read_bytes().startswith(PNG)} == {
+        "seven.png",
+        "sevens.png",
+    }
+
+
+def test_the_commands_work(running: Running, tmp_path: Path) -> None:
+    lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("ganymede ")]
+    assert [line.split()[1] for line in lines] == ["submit", "sample"]
+    for line in lines:
+        run(["bash", "-c", made_smaller(line, running)], tmp_path, running)
+    assert (tmp_path / "sevens.png").read_bytes().startswith(PNG)
+
+
+def test_the_python_works(running: Running, tmp_path: Path) -> None:
+    (script,) = blocks("python")
+    script = made_smaller(script, running).replace("Client()", f"Client({running.stack.url!r})")
+    assert "succeeded 40" in run([sys.executable, "-c", script], tmp_path, running)
+    assert (tmp_path / "sevens.png").read_bytes().startswith(PNG)

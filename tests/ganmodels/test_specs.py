@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ganmodels.families import FAMILIES
+from ganmodels.specs import DATASETS, SPEC, is_doubling
+from ganmodels.specs import FAMILIES as MENU
+
+
+def asked(**knobs: Any) -> Any:
+    return SPEC.validate_python({"family": "dcgan", "dataset": "digits", **knobs})
+
+
+def test_the_menu_and_the_kitchen_list_the_same_families() -> None:
+    assert MENU.keys() == FAMILIES.keys()
+    for name, family in FAMILIES.items():
+        assert family.spec is MENU[name].spec
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [
+        ("batch_size", 0),
+        ("batch_size", 4097),
+        ("total_steps", 10**12),
+        ("total_steps", 0),
+        ("seed", -1),
+        ("seed", 2**53),
+        ("width", 3),
+        ("beta1", 1.0),
+        ("ema_decay", -0.1),
+        ("cooldown", 1.5),
+        ("initial_deviation", 0.0),
+        ("discriminator_norm", "layer"),
+        ("generator_learning_rate", 0.0),
+        ("r1_weight", -1.0),
+        ("dataset", "cifar"),
+        ("misspelled", 1),
+        ("conditional", "yes"),
+    ],
+)
+def test_a_knob_out_of_bounds_is_refused_by_name(knob: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        asked(**{knob: value})
+    assert [error["loc"] for error in refusal.value.errors()] == [("dcgan", knob)]
+
+
+@pytest.mark.parametrize(("knob", "value"), [("batch_size", 1), ("batch_size", 4096), ("cooldown", 0.0), ("width", 4)])
+def test_a_knob_at_its_bound_is_taken(knob: str, value: Any) -> None:
+    assert getattr(asked(**{knob: value}), knob) == value
+
+
+def test_an_unknown_family_is_refused() -> None:
+    with pytest.raises(ValidationError, match="cgan"):
+        SPEC.validate_python({"family": "gan9"})
+
+
+@pytest.mark.parametrize("name", sorted(MENU))
+def test_paper_settings_fill_what_is_left_out_and_nothing_else(name: str) -> None:
+    paper = SPEC.validate_python({"family": name, "preset": "paper", "batch_size": 7})
+    for knob, value in MENU[name].spec.PAPER.items():
+        assert getattr(paper, knob) == (7 if knob == "batch_size" else value)
+    assert paper.batch_size == 7
+    quick = SPEC.validate_python({"family": name})
+    assert quick.model_dump() != paper.model_dump()
+
+
+def test_what_was_asked_for_outweighs_the_paper() -> None:
+    assert asked(preset="paper", ema_decay=0.5).ema_decay == 0.5
+
+
+def test_only_a_conditional_dcgan_serves_labels() -> None:
+    assert asked(conditional=True).serves_labels
+    assert not asked().serves_labels
+    assert SPEC.validate_python({"family": "cgan"}).serves_labels
+
+
+def test_sizes_are_four_to_seven_doubled() -> None:
+    sizes = [size for size in range(1, 300) if is_doubling(size)]
+    assert sizes == [8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256]
+    assert all(is_doubling(facts.size) for facts in DATASETS.values())

@@ -1,0 +1,131 @@
+"""Break the code on purpose, one fault at a time, and see the tests go red: `make mutants`.
+
+Each fault is a piece of code replaced in a copy of the project, and the tests that must notice. A piece that is no
+longer there, or a fault that no test notices, ends the run with status 1.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+COPIED = ("app", "benchmarks", "ganmodels", "ganymede", "store", "tests", "worker", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: in `file`, `sound` becomes `broken`; `tests` must go red."""
+
+    name: str
+    file: str
+    sound: str
+    broken: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "the discriminator's loss has its sign flipped",
+        "ganmodels/losses.py",
+        "return softplus(-real).mean() + softplus(fake).mean()",
+        "return softplus(real).mean() + softplus(-fake).mean()",
+        "tests/laws",
+    ),
+    Mutant(
+        "the generator's loss has its sign flipped",
+        "ganmodels/losses.py",
+        "return softplus(-fake).mean()",
+        "return softplus(fake).mean()",
+        "tests/laws",
+    ),
+    Mutant(
+        "draws forget the step",
+        "ganmodels/draws.py",
+        'f"{seed}/{rollbacks}/{step}/{purpose.value}"',
+        'f"{seed}/{rollbacks}/{purpose.value}"',
+        "tests/laws tests/ganmodels/test_draws.py",
+    ),
+    Mutant(
+        "draws come from PyTorch's global generator",
+        "ganmodels/draws.py",
+        "return torch.Generator().manual_seed(number(seed, rollbacks, step, purpose))",
+        "return torch.default_generator",
+        "tests/laws",
+    ),
+    Mutant(
+        "the average forgets the buffers",
+        "ganmodels/averaging.py",
+        "        kept.copy_(current)",
+        "        pass",
+        "tests/laws",
+    ),
+    Mutant(
+        "the claim loses its guard",
+        "store/claims.py",
+        "        .where(jobs.c.number == next_waiting().scalar_subquery(), jobs.c.state == JobState.QUEUED)",
+        "        .where(jobs.c.number == next_waiting().scalar_subquery())",
+        "tests/store/test_claims.py",
+    ),
+    Mutant(
+        "the claim takes jobs that do not wait",
+        "store/claims.py",
+        "        .where(jobs.c.state == JobState.QUEUED, or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))",
+        "        .where(or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))",
+        "tests/store/test_claims.py",
+    ),
+    Mutant(
+        "a trainer's writes forget the token",
+        "store/claims.py",
+        "            jobs.c.token == self.token,\n",
+        "",
+        "tests/store/test_fencing.py",
+    ),
+)
+
+
+def main() -> int:
+    """Try every mutant; print a line for each."""
+    survivors = 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder)
+        _copy(copy)
+        for mutant in MUTANTS:
+            caught = _is_caught(mutant, copy)
+            survivors += not caught
+            print(f"{'red' if caught else 'NOT NOTICED':12} {mutant.name}", flush=True)
+    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} faults noticed")
+    return 1 if survivors else 0
+
+
+def _copy(target: Path) -> None:
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target / name)
+
+
+def _is_caught(mutant: Mutant, copy: Path) -> bool:
+    """Break the copy, run the tests, and mend it. Red means that a test failed, not that none could be run."""
+    file = copy / mutant.file
+    sound = file.read_text()
+    if sound.count(mutant.sound) != 1:
+        raise SystemExit(f"{mutant.file} holds {sound.count(mutant.sound)} times, expected once: {mutant.sound}")
+    file.write_text(sound.replace(mutant.sound, mutant.broken))
+    try:
+        every = ["-m", "not e2e and not gpu"]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", *every, "-p", "no:cacheprovider", *mutant.tests.split()]
+        ended = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    finally:
+        file.write_text(sound)
+    if ended.returncode not in (0, 1):
+        raise SystemExit(f"the tests could not be run: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    return ended.returncode == 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
