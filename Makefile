@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test integration demo up bench clean
+.PHONY: help setup check test integration demo up bench mutants clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ up: setup ## Start the whole stack on embedded defaults
 bench: setup ## Measure how fast families train and a trained generator is served
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+mutants: setup ## Break the code on purpose, and see the tests go red
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 clean: ## Remove .venv, caches and the demo's pictures; leaves trained jobs alone
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -32,7 +32,8 @@ def main() -> None:
     dataset = _noise("mnist")
     print(f"torch {torch.__version__}, {precision.instruction_set()}, {precision.available_cpus()} CPUs")
     print(
-        f"{'family':8} {'threads':>7} {'precision':>9} {'ms/step':>8} {'images/s':>9} {'export s':>9} {'publish ms':>10}"
+        f"{'family':8} {'threads':>7} {'precision':>9} {'ms/step':>8} {'images/s':>9}"
+        f" {'export s':>9} {'publish ms':>10}"
     )
     for asked in FAMILIES:
         for threads in range(1, precision.available_cpus() + 1):

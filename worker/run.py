@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ REPORT_SECONDS = 0.5  # points wait so long at most, so that a fast run does not
 
 Send = Callable[[Message], None]
 Split = Literal["validation", "test"]
+NO_FIGURES: Mapping[str, float] = {}
 
 
 class NumericsChanged(Exception):
@@ -128,10 +129,11 @@ class Run:
             self._reporter.log(step, finite_or_raise(step, metrics))
         if last or step % spec.preview_every == 0:
             self._preview()
-        if last or step % spec.checkpoint_every == 0:
-            self._checkpoint()
+        figures: dict[str, float] = {}
         if not last and spec.evaluate_every and step % spec.evaluate_every == 0:
-            self._evaluate("validation")
+            figures = self._evaluate("validation")
+        if last or step % spec.checkpoint_every == 0:
+            self._checkpoint(figures)
 
     def _resume(self, assignment: Assignment) -> State:
         facts = self._dataset.facts
@@ -150,12 +152,14 @@ class Run:
             raise CheckpointDamaged(f"{name} with SHA-256 {sha256(content)}", source.files[name]["sha256"])
         return content
 
-    def _checkpoint(self) -> None:
-        """Write every file, then point at them."""
+    def _checkpoint(self, figures: Mapping[str, float] = NO_FIGURES) -> None:
+        """Write every file, then point at them; `figures` are what was measured of these very weights."""
         self._exporter = self._exporter or Exporter(self.spec, self.state)
         step = self.state.step
         folder = f"{self._job_folder}/checkpoints/{step}"
-        files = checkpoints.pack(self.spec, self.state, self._dataset, self._reporter.newest, self._exporter)
+        files = checkpoints.pack(
+            self.spec, self.state, self._dataset, {**self._reporter.newest, **figures}, self._exporter
+        )
         for name, content in files.items():
             self._artifacts.put(f"{folder}/{name}", content)
         card = json.loads(files["card.json"])
@@ -176,18 +180,18 @@ class Run:
         width, height = picture.size
         self._send(PreviewWritten(step=step, path=path, sha256=digest, width=width, height=height))
 
-    def _evaluate(self, split: Split) -> None:
+    def _evaluate(self, split: Split) -> dict[str, float]:
         """Judge the averaged generator by the data set's own classifier; the figures are metrics like any other."""
         if not self._dataset.facts.label_names:
-            return
+            return {}
+        self._reporter.flush()
         self._judge = self._judge or self._find_judge()
         figures = evaluation.evaluate(
             self.spec, self.state.averaged, self._dataset, self._judge, split, seed=self.spec.seed
         )
-        self._reporter.log(self.state.step, figures)
-        self._reporter.flush()
+        self._reporter.report(self.state.step, figures)
         self._send(Noted(type="evaluation", data={"step": self.state.step, "split": split, **figures}))
-        self._reporter.rest()
+        return figures
 
     def _find_judge(self) -> classifier.Classifier:
         """Read the data set's classifier from the artifacts, or train it once for all jobs to come."""
@@ -232,8 +236,10 @@ class Reporter:
             self._send(Progress(step=self._step, points=self._points, images_per_second=speed))
         self._points, self._sent_at, self._sent_step = [], now, self._step
 
-    def rest(self) -> None:
-        """Leave the time since the last report out of the speed."""
+    def report(self, step: int, figures: dict[str, float]) -> None:
+        """Send what was measured beside the training, and leave the time that it took out of the speed."""
+        self._points.append((step, figures))
+        self.flush()
         self._sent_at = time.monotonic()
 
 

@@ -43,7 +43,9 @@ def test_the_menu_and_the_kitchen_list_the_same_families() -> None:
 def test_a_knob_out_of_bounds_is_refused_by_name(knob: str, value: Any) -> None:
     with pytest.raises(ValidationError) as refusal:
         asked(**{knob: value})
-    assert [error["loc"] for error in refusal.value.errors()] == [("dcgan", knob)]
+    # A cadence whose default hangs on a refused knob has none: that is said too, but is no fault of its own.
+    faults = [error["loc"] for error in refusal.value.errors() if error["type"] != "default_factory_not_called"]
+    assert faults == [("dcgan", knob)]
 
 
 @pytest.mark.parametrize(("knob", "value"), [("batch_size", 1), ("batch_size", 4096), ("cooldown", 0.0), ("width", 4)])

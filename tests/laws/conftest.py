@@ -33,11 +33,6 @@ def _name(asked: dict[str, Any]) -> str:
 CASES = [SMALL | {"family": name} | variant for name in FAMILIES for variant in VARIANTS.get(name, [{}])]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each law for each case; the paper's settings export the same graphs, and exporting takes seconds."""
     if "asked" in metafunc.fixturenames:
