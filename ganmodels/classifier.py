@@ -20,10 +20,10 @@ from ganmodels.family import ImageShape
 
 VERSION = 1  # rises when the network or its training changes: a cached classifier is then trained anew
 FEATURES = 128
-BATCH = 128
-EPOCHS = 2
+BATCH = 256
+EPOCHS = 3
 LEAST_STEPS = 400
-HIGHEST_RATE = 5e-3
+HIGHEST_RATE = 8e-3
 
 
 class Network(nn.Module):
@@ -32,7 +32,7 @@ class Network(nn.Module):
     def __init__(self, shape: ImageShape) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        before, width, size = shape.channels, 16, shape.size
+        before, width, size = shape.channels, 24, shape.size
         while size > 4:
             layers += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
             before, width, size = width, min(2 * width, FEATURES), math.ceil(size / 2)

@@ -16,8 +16,6 @@ from ganmodels.draws import Purpose
 from ganmodels.families import FAMILIES
 from ganmodels.specs import Spec
 
-REAL_SHARE = 0.4  # of the split, at most `count` images; the rest is what both sides are compared with
-
 
 def evaluate(
     spec: Spec,
@@ -30,9 +28,11 @@ def evaluate(
 ) -> dict[str, float]:
     """Measure `count` images of a generator in evaluation mode beside as many real ones, of the same labels.
 
-    `fd_classifier` is the Fréchet distance of generated images to the rest of the split in the classifier's features,
-    `fd_classifier_real` that of the real ones, both over equally many images; `label_consistency` the fraction of
-    generated images read as the label asked for; `classifier_accuracy` the same of the real ones.
+    Both are compared with `count` further real images, or half the split where it has fewer than twice as many: a
+    Fréchet distance falls with the number of images on either side, so all three are equally many. `fd_classifier` is
+    that of the generated images in the classifier's features, `fd_classifier_real` that of the real ones;
+    `label_consistency` is the fraction of generated images read as the label asked for, `classifier_accuracy` the same
+    of the real ones.
     """
     beside, reference = sides(dataset.validation if split == "validation" else dataset.test, count)
     labels = beside.labels.repeat(-(-count // len(beside)))[:count]
@@ -70,8 +70,8 @@ def _moments(features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def sides(images: ImageSet, count: int) -> tuple[ImageSet, ImageSet]:
     """Part a split in two at random, the same way for every job, so that jobs can be compared."""
     order = torch.randperm(len(images), generator=draws.source(0, 0, 0, Purpose.EVALUATION_SPLIT))
-    size = min(count, int(REAL_SHARE * len(images)))
-    return images.take(order[:size]), images.take(order[size:])
+    size = min(count, len(images) // 2)
+    return images.take(order[:size]), images.take(order[size : 2 * size])
 
 
 @torch.no_grad()

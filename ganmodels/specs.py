@@ -58,8 +58,12 @@ DiscriminatorNorm = Annotated[
     Literal["none", "batch"],
     Field(description="What follows the discriminator's inner convolutions: nothing, or BatchNorm."),
 ]
+MismatchWeight = Annotated[
+    float,
+    Field(ge=0, le=10, description="Weight of real images under a wrong label as further fakes; 0 leaves them out."),
+]
 Hidden = Annotated[list[Size], Field(min_length=1, max_length=8, description="Widths of the hidden layers.")]
-Width = Annotated[int, Field(ge=4, le=512, description="Channels nearest the image.")]
+Width = Annotated[int, Field(ge=4, le=512, description="Channels nearest the image, in both networks.")]
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,7 @@ class DcganSpec(AdversarialKnobs):
         "ema_decay": 0.0,
         "r1_weight": 0.0,
         "cooldown": 0.0,
+        "mismatch_weight": 0.0,
         "initial_deviation": 0.02,
         "discriminator_norm": "batch",
         "beta1": 0.5,
@@ -228,6 +233,13 @@ class DcganSpec(AdversarialKnobs):
     family: Literal["dcgan"]
     total_steps: TotalSteps = 3_000
     width: Width = 32
+    generator_width: Annotated[
+        Width,
+        Field(
+            description="Channels nearest the image in the generator; as `width` when left out.",
+            default_factory=lambda data: data["width"],
+        ),
+    ]
     conditional: Annotated[bool, Field(description="Learn and serve the data set's labels.")] = False
     conditioning: Annotated[
         Literal["projection", "concat"],
@@ -236,13 +248,14 @@ class DcganSpec(AdversarialKnobs):
     embedding_size: Annotated[Size, Field(description="Width of the generator's class embedding.")] = 50
     initial_deviation: InitialDeviation = 0.05
     discriminator_norm: DiscriminatorNorm = "none"
-    ema_decay: EmaDecay = 0.99
-    generator_learning_rate: GeneratorRate = 2e-3
-    discriminator_learning_rate: DiscriminatorRate = 2e-3
+    ema_decay: EmaDecay = 0.995
+    generator_learning_rate: GeneratorRate = 3e-3
+    discriminator_learning_rate: DiscriminatorRate = 3e-3
     beta1: Beta1 = 0.5
     beta2: Beta2 = 0.99
-    r1_weight: R1Weight = 0.1
-    cooldown: Cooldown = 0.8
+    r1_weight: R1Weight = 0.25
+    cooldown: Cooldown = 0.7
+    mismatch_weight: MismatchWeight = 0.1
 
     @model_validator(mode="after")
     def check_size(self) -> Self:

@@ -7,7 +7,8 @@ discriminator, which are faster; one more strided layer and a linear logit in th
 also: no BatchNorm in the discriminator but a gradient penalty (R1), larger first weights, an averaged generator, and
 learning rates that fall to 0.
 The labels are not the paper's: a class embedding beside the noise and a projection discriminator (Miyato, Koyama 2018,
-https://arxiv.org/abs/1802.05637), or the label beside every layer's input as in the authors' code for MNIST.
+https://arxiv.org/abs/1802.05637), or the label beside every layer's input as in the authors' code for MNIST; and real
+images under a wrong label as further fakes (Reed et al. 2016, https://arxiv.org/abs/1605.05396), unless switched off.
 """
 
 import math
@@ -15,7 +16,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, one_hot
+from torch.nn.functional import leaky_relu, one_hot, softplus
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.losses import GENERATOR_LOSSES, logistic
@@ -32,7 +33,7 @@ class Generator(nn.Module):
     def __init__(self, spec: DcganSpec, shape: ImageShape) -> None:
         super().__init__()
         side, doublings = _doublings(shape.size)
-        widths = [*reversed(_widths(spec.width, doublings)), shape.channels]
+        widths = [*reversed(_widths(spec.generator_width, doublings)), shape.channels]
         self.labels = _labels_beside(spec, shape)
         embedding = spec.embedding_size if spec.conditional and not self.labels else 0
         self.embedding = nn.Embedding(shape.labels, embedding) if embedding else None
@@ -58,7 +59,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, H, W) in [−1, 1] and labels (B,) to logits (B,)."""
+    """Images (B, C, H, W) in [−1, 1] and labels (B,) to logits (B,), or labels (B, L) to logits (B, L)."""
 
     def __init__(self, spec: DcganSpec, shape: ImageShape) -> None:
         super().__init__()
@@ -79,15 +80,18 @@ class Discriminator(nn.Module):
         _initialize(self, spec.initial_deviation)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Judge each image, as one of its label when conditional."""
+        """Judge each image, as one of each of its labels when conditional."""
+        if labels.dim() == 2 and self.labels:
+            each = self(images.repeat_interleave(labels.shape[1], dim=0), labels.flatten())
+            return each.view(labels.shape)  # type: ignore[no-any-return]  # a module's call is untyped
         features = images
         for layer, norm in zip(self.layers, self.norms, strict=True):
             features = leaky_relu(norm(layer(_with_labels(features, labels, self.labels))), LEAK)
         features = features.flatten(1)
-        logits: Tensor = self.logit(_with_labels(features, labels, self.labels)).flatten()
+        logits: Tensor = self.logit(_with_labels(features, labels, self.labels))
         if self.projection is not None:
-            logits = logits + (self.projection(labels) * features).sum(dim=1)
-        return logits.float()
+            logits = logits + (self.projection(labels.view(len(labels), -1)) * features[:, None]).sum(dim=2)
+        return logits.view(labels.shape).float()
 
 
 def _doublings(size: int) -> tuple[int, int]:
@@ -131,11 +135,23 @@ def _initialize(network: nn.Module, deviation: float) -> None:
 
 
 def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[Tensor, Metrics]:
-    """Score each real image as real and each fake, of the same label, as fake, in separate batches."""
-    real_logits = d(batch.real, batch.labels)
+    """Score each real image as real and each fake, of the same label, as fake, in separate batches.
+
+    With `mismatch_weight`, a real image under the label of its neighbor in the batch counts as fake too where the two
+    labels differ (Reed et al. 2016, algorithm 1).
+    """
+    if not (spec.conditional and spec.mismatch_weight):
+        real_logits, mismatch = d(batch.real, batch.labels), None
+    else:
+        others = batch.labels.roll(1)
+        real_logits, mismatched = d(batch.real, torch.stack([batch.labels, others], dim=1)).unbind(1)
+        mismatch = (softplus(mismatched) * (others != batch.labels)).mean()
     with frozen_statistics(d):
         fake_logits = d(fake, batch.labels)
-    return logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
+    loss, metrics = logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
+    if mismatch is None:
+        return loss, metrics
+    return loss + spec.mismatch_weight * mismatch, {**metrics, "d_mismatch": mismatch}
 
 
 def g_loss(d: nn.Module, fake: Tensor, labels: Tensor, spec: DcganSpec) -> tuple[Tensor, Metrics]:

@@ -17,14 +17,20 @@ Run = Callable[..., State]
 
 
 class Opinion(nn.Module):
-    """A discriminator whose mind is made up: bright images score `strength`, dark ones −`strength`."""
+    """A discriminator whose mind is made up: bright images score `strength`, dark ones −`strength`.
+
+    Asked about several labels of an image, it holds that the first is the image's own and the others are wrong.
+    """
 
     def __init__(self, strength: float, middle: float) -> None:
         super().__init__()
         self.strength, self.middle = nn.Parameter(torch.tensor(float(strength))), middle
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        return self.strength * (images.mean(dim=(1, 2, 3)) - self.middle).sign()
+        own = self.strength * (images.mean(dim=(1, 2, 3)) - self.middle).sign()
+        if labels.dim() == 1:
+            return own
+        return torch.cat([own[:, None], -own[:, None].expand(-1, labels.shape[1] - 1)], dim=1)
 
 
 class NothingToExport:
