@@ -26,7 +26,7 @@ class Channel:
         line = sys.stdin.buffer.readline()
         if not line:
             return None
-        threading.Thread(target=self._end_with_supervisor, name="parent", daemon=True).start()
+        threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
         return Assignment.model_validate_json(line)
 
     def send(self, message: Message) -> None:
@@ -37,10 +37,11 @@ class Channel:
         except BrokenPipeError:
             os._exit(1)
 
-    @staticmethod
-    def _end_with_supervisor() -> None:
-        sys.stdin.buffer.read()
-        os._exit(1)  # at once: without its supervisor the child may write nothing more
+
+def end_with_parent() -> None:
+    """Wait for the end of standard input, which is the end of the parent, and end with it."""
+    sys.stdin.buffer.read()
+    os._exit(1)  # at once: without its parent a child may write nothing more
 
 
 def main() -> None:

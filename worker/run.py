@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganmodels import checkpoints, classifier, evaluation, precision, previews
+from ganmodels import checkpoints, evaluation, precision, previews
 from ganmodels.checkpoints import CheckpointDamaged
 from ganmodels.datasets import Dataset, DatasetUnavailable, load
 from ganmodels.export import Exporter
@@ -23,6 +23,7 @@ from ganmodels.specs import NUMERICS_VERSION, SPEC
 from ganmodels.training import State, start, train
 from store.artifacts import Artifacts
 from store.errors import ArtifactNotFound
+from worker.judge import Judge
 from worker.messages import (
     Assignment,
     Began,
@@ -106,7 +107,8 @@ class Run:
         self.state = self._resume(assignment)
         self._reporter = Reporter(send, self.state.step, self.spec.batch_size)
         self._exporter: Exporter | None = None
-        self._judge: classifier.Classifier | None = None
+        judged = self.spec.evaluate_every is not None and bool(self._dataset.facts.label_names)
+        self._judge = Judge(self._dataset, self._artifacts, assignment.data_dir) if judged else None
         send(Began(step=self.state.step))
 
     def go(self) -> None:
@@ -117,8 +119,7 @@ class Run:
                 self._checkpoint()
                 self._send(Stopped(step=step))
                 return
-        if self.spec.evaluate_every is not None:
-            self._evaluate("test")
+        self._evaluate("test")
         self._reporter.flush()
         self._send(Ended())
 
@@ -182,26 +183,14 @@ class Run:
 
     def _evaluate(self, split: Split) -> dict[str, float]:
         """Judge the averaged generator by the data set's own classifier; the figures are metrics like any other."""
-        if not self._dataset.facts.label_names:
+        if self._judge is None:
             return {}
         self._reporter.flush()
-        self._judge = self._judge or self._find_judge()
-        figures = evaluation.evaluate(
-            self.spec, self.state.averaged, self._dataset, self._judge, split, seed=self.spec.seed
-        )
+        judge = self._judge.await_classifier()
+        figures = evaluation.evaluate(self.spec, self.state.averaged, self._dataset, judge, split, seed=self.spec.seed)
         self._reporter.report(self.state.step, figures)
         self._send(Noted(type="evaluation", data={"step": self.state.step, "split": split, **figures}))
         return figures
-
-    def _find_judge(self) -> classifier.Classifier:
-        """Read the data set's classifier from the artifacts, or train it once for all jobs to come."""
-        path = f"classifiers/{self._dataset.digest}-v{classifier.VERSION}.safetensors"
-        try:
-            return classifier.unpack(self._artifacts.get(path))
-        except ArtifactNotFound:
-            judge = classifier.train_classifier(self._dataset, self.spec.threads)
-            self._artifacts.put(path, classifier.pack(judge))
-            return judge
 
 
 class Reporter:
