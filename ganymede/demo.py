@@ -14,7 +14,7 @@ from ganymede.client import DEFAULT_URL, Client
 from ganymede.show import Watcher, duration, ending, progress
 from ganymede.stack import Stack
 
-DEMO_STEPS = 2600
+DEMO_STEPS = 3000
 # Half of the quick preset's batch and narrower networks learn more in the time that a demo may take on two cores; so
 # small, they gain nothing from a second thread, and the judge is trained on the other core meanwhile.
 DEMO_KNOBS: Mapping[str, Any] = {

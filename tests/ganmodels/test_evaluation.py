@@ -101,7 +101,7 @@ def test_a_generator_without_labels_has_no_label_consistency(digits: Dataset, ju
 
 def test_the_two_real_sides_share_no_image(digits: Dataset) -> None:
     beside, reference = evaluation.sides(digits.test, 100)
-    assert (len(beside), len(reference)) == (100, 200)
+    assert (len(beside), len(reference)) == (100, 100)
     assert not {image.numpy().tobytes() for image in beside.images} & {
         image.numpy().tobytes() for image in reference.images
     }

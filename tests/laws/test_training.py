@@ -248,7 +248,8 @@ def test_every_metric_of_every_step_is_a_finite_number_on_the_device(spec: Any, 
     for step, metrics in training.train(spec, state, images):
         expected = {"d_loss", "g_loss", "d_real", "d_fake", "d_gradient_norm", "g_gradient_norm"}
         penalized = spec.r1_weight > 0 and step % spec.r1_every == 0
-        assert metrics.keys() == expected | ({"r1"} if penalized else set())
+        mismatched = spec.family == "dcgan" and spec.conditional and spec.mismatch_weight > 0
+        assert metrics.keys() == expected | ({"r1"} if penalized else set()) | ({"d_mismatch"} if mismatched else set())
         for name, value in metrics.items():
             assert value.shape == (), name
             assert not value.requires_grad, name
