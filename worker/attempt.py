@@ -62,7 +62,6 @@ class Attempt:
         except LeaseLost:
             log.warning("lease lost", job=self._held.job.id, token=self._held.token)
         finally:
-            self._child.close()
             self._authority.close()
 
     def _listen(self, draining: threading.Event) -> Report | None:

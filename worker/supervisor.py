@@ -63,11 +63,21 @@ class Supervisor:
         while not self._draining.is_set():
             self._rung.clear()
             if held := self._try_to_claim():
-                Attempt(self._settings, self._database, held, self._take_child()).run(self._draining)
+                self._run(held)
             else:
                 self._keep_spare()
                 self._rung.wait(self._pause())
         self._leave()
+
+    def _run(self, held: Claim) -> None:
+        """Run one attempt; whatever breaks ends the attempt alone, whose lease then returns the job to the queue."""
+        child = self._take_child()
+        try:
+            Attempt(self._settings, self._database, held, child).run(self._draining)
+        except Exception:  # a worker that dies of one job claims no other
+            log.exception("attempt broke", job=held.job.id, token=held.token)
+        finally:
+            child.close()
 
     def _try_to_claim(self) -> Claim | None:
         lease = timedelta(seconds=self._settings.lease_seconds)

@@ -1,6 +1,7 @@
 """What becomes of a job when its child, its worker or its files do not: all on real children."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -8,6 +9,8 @@ from sqlalchemy import update
 from store.lifecycle import JobState
 from store.tables import jobs as job_rows
 from tests.worker.conftest import Bench, kill, training_children
+from worker import supervisor
+from worker.attempt import Attempt
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +94,25 @@ def test_a_worker_whose_token_is_stale_writes_nothing_more(bench: Bench) -> None
         worker.join()
     assert (bench.read(job), bench.steps(job), bench.events(job)) == before
     assert bench.read(job).state is JobState.RUNNING
+
+
+def test_an_attempt_that_breaks_costs_its_lease_and_not_the_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = []
+
+    def break_once(*arguments: Any) -> Attempt:
+        if not broken:
+            broken.append(arguments)
+            raise RuntimeError("broken")
+        return Attempt(*arguments)
+
+    monkeypatch.setattr(supervisor, "Attempt", break_once)
+    job = bench.submit(total_steps=1)
+    with bench.worker(lease_seconds=1):
+        ended = bench.finish(job)
+    assert ended.state is JobState.SUCCEEDED
+    assert ended.attempt == 2
 
 
 def test_a_child_that_makes_no_step_is_ended_and_said_so(bench: Bench) -> None:
