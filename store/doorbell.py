@@ -12,7 +12,7 @@ from store.settings import Settings
 
 WAKE = "ganymede.wake"
 EXCHANGE = Exchange("ganymede.doorbell", type="fanout")  # type: ignore[no-untyped-call]  # kombu's types are partial
-RINGS_AT_ONCE = 100  # more than the API has threads, so that none waits for the timeouts of others
+RINGS_AT_ONCE = 100  # connections: with fewer, rings at a frozen Redis wait for each other's timeouts
 
 log = structlog.get_logger()
 
