@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 
 from app.errors import MEDIA_TYPE
+from app.serving.documents import ImagesDocument, SampleDocument
 from ganmodels.specs import FAMILIES, SPEC, FamilyFacts
 from store.checkpoints import Checkpoint, Milestone
 from store.events import Event
@@ -49,15 +51,15 @@ class Problem(BaseModel):
 
 MEANINGS: Mapping[int, str] = {
     304: "The copy at hand is still good.",
-    400: "The body is not JSON.",
+    400: "The body is declared as JSON and is none.",
     404: "Nothing has this id, or it has no such part.",
     409: "Not in the state that the job is in.",
     410: "It existed and was removed by retention.",
-    413: "The body is too large.",
-    415: "The body is not declared as JSON.",
+    413: "The body, or an image in it, is too large.",
+    415: "The body is not declared as what is read here.",
     422: "A parameter or field is wrong; `errors` names it and says what is allowed.",
     500: "A fault of the service.",
-    503: "The database does not answer, a stored file is damaged, or a part is missing.",
+    503: "The database does not answer, a stored file is damaged, a part is missing, or no image is sure enough.",
 }
 
 Responses = dict[int | str, Json]
@@ -127,6 +129,14 @@ class FailureDocument(BaseModel):
     step: int | None
 
 
+class Health(BaseModel):
+    """How two networks get on with each other, in plain words."""
+
+    verdict: Literal["healthy", "collapsing", "discriminator_dominates", "diverging"]
+    step: Annotated[int, Field(description="The step it was passed at.")]
+    reasons: Annotated[list[str], Field(description="What speaks for it, with the numbers.")]
+
+
 class JobUrls(BaseModel):
     """Where to read on, as paths on this server."""
 
@@ -159,6 +169,9 @@ class JobDocument(BaseModel):
     latest_checkpoint: MilestoneDocument | None
     best_checkpoint: Annotated[
         MilestoneDocument | None, Field(description="The one of lowest `fd_classifier`, where any was evaluated.")
+    ]
+    health: Annotated[
+        Health | None, Field(description="How the training goes, as it was last judged; null before that.")
     ]
     attempt: Annotated[int, Field(description="Which try this is, counted since the newest checkpoint.")]
     max_attempts: int
@@ -270,13 +283,18 @@ class PreviewDocument(BaseModel):
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
     sha256: str
+    score: Annotated[
+        float | None,
+        Field(description="How real the images look to the discriminator: the mean probability that it gives them."),
+    ]
     created_at: datetime
     url: Url
 
     @classmethod
     def of(cls, job_id: str, preview: Preview) -> "PreviewDocument":
         """Describe a preview."""
-        shown = {name: getattr(preview, name) for name in ("step", "width", "height", "sha256", "created_at")}
+        same = set(cls.model_fields) & set(Preview.__dataclass_fields__)
+        shown = {name: getattr(preview, name) for name in same}
         return cls.model_validate({**shown, "url": f"/jobs/{job_id}/previews/{preview.step}.png"})
 
 
@@ -328,25 +346,6 @@ class WorkerDocument(BaseModel):
         return cls.model_validate(vars(worker))
 
 
-class SampledImage(BaseModel):
-    """One generated image."""
-
-    index: Annotated[int, Field(description="`index=` asks for this image alone.")]
-    label: int | None
-    label_name: str | None
-    png: Annotated[str, Field(description="The PNG's bytes in base64.")]
-
-
-class SampleDocument(BaseModel):
-    """Generated images, and what would draw the same again."""
-
-    object: Literal["sample"] = "sample"
-    job_id: str
-    step: Annotated[int, Field(description="The step of the checkpoint that drew them.")]
-    seed: int
-    images: list[SampledImage]
-
-
 class Alive(BaseModel):
     """The process answers."""
 
@@ -361,9 +360,13 @@ class Readiness(BaseModel):
 
 
 def schemas() -> Json:
-    """Return the JSON Schemas that no route names by itself: the problem's."""
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs"), "Problem": schema}
+    """Return the JSON Schemas that routes only point at."""
+    named = (Problem, SampleDocument, ImagesDocument)
+    _, described = models_json_schema(
+        [(model, "serialization") for model in named], ref_template="#/components/schemas/{model}"
+    )
+    found: Json = described["$defs"]
+    return found
 
 
 def family(name: str) -> FamilyDocument:

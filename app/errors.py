@@ -33,11 +33,16 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.IdempotencyConflict: (422, "idempotency-conflict", "Idempotency key used before"),
     errors.CursorNotFound: (422, "invalid-input", "Invalid input"),
     refusals.InputRefused: (422, "invalid-input", "Invalid input"),
+    refusals.JsonMalformed: (400, "malformed-json", "Malformed JSON"),
+    refusals.MediaTypeRefused: (415, "unsupported-media-type", "Unsupported media type"),
+    refusals.ImageTooLarge: (413, "content-too-large", "Content too large"),
     refusals.FamilyNotFound: (404, "family-not-found", "No such family"),
     refusals.FileNotInCheckpoint: (404, "file-not-found", "No such file"),
     refusals.NothingToServe: (404, "nothing-to-serve", "Nothing to serve"),
     refusals.NothingToServeYet: (409, "nothing-to-serve-yet", "No checkpoint yet"),
     refusals.FileDamaged: (503, "file-damaged", "Stored file damaged"),
+    refusals.NoneSureEnough: (503, "label-not-found", "No image is sure to show the label"),
+    refusals.NotFinite: (503, "not-finite", "The network has diverged"),
     refusals.NotReady: (503, "not-ready", "Not ready"),
 }
 

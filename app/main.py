@@ -12,19 +12,20 @@ from app import documents, errors
 from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
 from app.resources import open_resources
-from app.routes import checkpoints, events, families, health, jobs, metrics, previews, samples, workers
+from app.routes import checkpoints, events, families, health, jobs, metrics, previews, readings, samples, workers
 from store.settings import Settings
 
 DESCRIPTION = """
 Trains generative adversarial networks as jobs and serves what they generate.
 
 Post a job to `POST /jobs`, watch it at `GET /jobs/{id}`, and ask for images at `GET /sample`, which answers from the
-newest checkpoint while training still runs. Every answer carries an `X-Request-ID`; every answer that is not a success
+newest checkpoint while training still runs. `POST /classify` and `POST /score` tell what a model makes of your own
+images. Every answer carries an `X-Request-ID`; every answer that is not a success
 is a problem document (RFC 9457) that says what was found and what is allowed.
 """
 TAGS = [
     {"name": "jobs", "description": "Training runs, and what is known of each."},
-    {"name": "sample", "description": "Images from what was trained."},
+    {"name": "sample", "description": "Images from what was trained, and what it makes of yours."},
     {"name": "families", "description": "What can be trained."},
     {"name": "workers", "description": "Who trains."},
     {"name": "health", "description": "Whether the service works."},
@@ -63,6 +64,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(RequestMiddleware)
     errors.install(app)
-    for part in (jobs, metrics, events, checkpoints, previews, samples, families, workers, health):
+    for part in (jobs, metrics, events, checkpoints, previews, samples, readings, families, workers, health):
         app.include_router(part.router)
     return app

@@ -1,13 +1,13 @@
 """What may stand in a path, a query or a header: named types with their limits, meanings and examples."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Header, Path, Query, Request
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.inputs import one_of, shown
 from app.patterns import FILE_NAME, KEY, SLUG, TEXT, UUID
@@ -71,6 +71,34 @@ AfterEvent = Annotated[
     Whole, Query(ge=0, le=MOST, description="Begin after the event of this id: the `last_id` of the page before.")
 ]
 Limit = Annotated[Whole, Query(ge=1, le=100, description="How many a page may hold.")]
+
+LabelWanted = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=TEXT,
+        description="A label's index or name. Left out, a generator that takes labels draws one per image.",
+        examples=["7"],
+    ),
+]
+LabelShown = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=TEXT,
+        description="The index or name of the label that the images are to show, for a discriminator that asks for it.",
+        examples=["7"],
+    ),
+]
+JobWanted = Annotated[
+    str | None, Query(pattern=UUID, description="The job that answers; the newest that can when left out.")
+]
+StepWanted = Annotated[
+    Annotated[Whole, Field(ge=0, le=MOST)] | Literal["latest", "best"],
+    Query(description="Which checkpoint: `latest`, `best` (of lowest `fd_classifier`), or a step to go back to."),
+]
 
 IdempotencyKey = Annotated[
     str | None,

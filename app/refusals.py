@@ -16,6 +16,18 @@ class InputRefused(Refusal):
         self.pointer = pointer
 
 
+class JsonMalformed(Refusal):
+    """The body is declared as JSON and is none."""
+
+
+class MediaTypeRefused(Refusal):
+    """The body is not declared as anything that can be read here."""
+
+
+class ImageTooLarge(Refusal):
+    """An uploaded image has more bytes than one may have."""
+
+
 class FamilyNotFound(Refusal):
     """No family has this name."""
 
@@ -39,6 +51,14 @@ class NothingToServeYet(Refusal):
 
 class FileDamaged(Refusal):
     """A stored file is missing, or is not what its digest says."""
+
+
+class NoneSureEnough(Refusal):
+    """No candidate for an image shows the label that is asked for with enough confidence."""
+
+
+class NotFinite(Refusal):
+    """A network's answer is no number."""
 
 
 class NotReady(Refusal):

@@ -4,14 +4,20 @@ import re
 import sys
 import time
 import uuid
+from typing import Annotated
 
 import structlog
+from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
 
 MOST_BODY_BYTES = 1 << 20
+MOST_UPLOAD_BYTES = 16 << 20
+UPLOADS = {"/classify", "/score"}  # the paths that take images
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 log = structlog.get_logger()
@@ -49,13 +55,14 @@ class RequestMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started, status, received = time.perf_counter(), 0, 0
+        most_bytes = MOST_UPLOAD_BYTES if scope["path"] in UPLOADS else MOST_BODY_BYTES
 
         async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MOST_BODY_BYTES and not status:
-                raise errors.too_large(MOST_BODY_BYTES)
+            if received > most_bytes and not status:
+                raise errors.too_large(most_bytes)
             return message
 
         async def send_with_id(message: Message) -> None:
@@ -66,8 +73,8 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if _announced_bytes(scope) > MOST_BODY_BYTES:
-                await errors.body_too_large(MOST_BODY_BYTES)(scope, receive, send_with_id)
+            if _announced_bytes(scope) > most_bytes:
+                await errors.body_too_large(most_bytes)(scope, receive, send_with_id)
             else:
                 await self._app(scope, receive_limited, send_with_id)
         except Exception:  # any fault of ours: the client gets a problem, the log the traceback
@@ -78,6 +85,16 @@ class RequestMiddleware:
         finally:
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             log.info("request", method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
+
+
+async def _whole_body(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except ClientDisconnect as gone:
+        raise HTTPException(400) from gone  # for the log: nobody is there to read it
+
+
+WholeBody = Annotated[bytes, Depends(_whole_body)]  # waited for here; what is made of it belongs into a thread
 
 
 def _request_id(headers: Headers) -> str:

@@ -1,4 +1,4 @@
-"""What a request may hold: a transaction, the files, the generators, the doorbell."""
+"""What a request may hold: a transaction, the files, the networks, the doorbell."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection
 
 from app.caretaker import Caretaker
-from app.serving.generators import Generators
+from app.serving.graphs import Graphs
 from store.artifacts import Artifacts
 from store.database import Database
 from store.settings import Settings
@@ -21,7 +21,7 @@ class Resources:
     settings: Settings
     database: Database
     artifacts: Artifacts
-    generators: Generators
+    graphs: Graphs
     caretaker: Caretaker
 
     def close(self) -> None:
@@ -35,7 +35,7 @@ def open_resources(settings: Settings) -> Resources:
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
     caretaker = Caretaker(settings, database)
     caretaker.start()
-    return Resources(settings, database, artifacts, Generators(artifacts), caretaker)
+    return Resources(settings, database, artifacts, Graphs(artifacts), caretaker)
 
 
 def _resources(request: Request) -> Resources:

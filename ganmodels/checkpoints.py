@@ -9,29 +9,26 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
+from ganmodels import heads
 from ganmodels.datasets import Dataset
-from ganmodels.families import FAMILIES
 from ganmodels.family import ImageShape
-from ganmodels.specs import FAMILIES as MENU
-from ganmodels.specs import NUMERICS_VERSION, Spec
-from ganmodels.training import State, start
+from ganmodels.optimizers import moments
+from ganmodels.specs import NUMERICS_VERSION
+from ganmodels.specs.knobs import AdversarialKnobs, Knobs
+from ganmodels.training import State, family_of, start
 
-FORMAT = 1
+FORMAT = 2
 TENSORS = "state.safetensors"
 CARD = "card.json"
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class Graphs(Protocol):
     """Who writes a checkpoint's ONNX files: `export.Exporter`."""
 
-    def generator(self) -> bytes:
-        """Write the averaged generator as it is now."""
-
-    def discriminator(self) -> bytes:
-        """Write the discriminator as it is now."""
+    def files(self) -> dict[str, bytes]:
+        """Write the networks that answer as they are now, each under its file's name."""
 
 
 class CheckpointDamaged(Exception):
@@ -43,21 +40,25 @@ class CheckpointDamaged(Exception):
 
 
 def pack(
-    spec: Spec, state: State, dataset: Dataset, metrics: Mapping[str, float], exporter: Graphs
+    spec: Knobs,
+    state: State,
+    dataset: Dataset,
+    metrics: Mapping[str, float],
+    graphs: Graphs,
+    progress: Mapping[str, Any] | None = None,  # Any: JSON
 ) -> dict[str, bytes]:
-    """Write the four files of a checkpoint, the card last: it holds the digests of the others."""
-    files = {
-        TENSORS: save_tensors(tensors(state)),
-        "generator.onnx": exporter.generator(),
-        "discriminator.onnx": exporter.discriminator(),
-    }
-    card = _card(spec, state, dataset, metrics)
-    card["files"] = {name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in files.items()}
+    """Write the files of a checkpoint, the card last: it holds the digests of the others.
+
+    `progress` is what else a run must know to go on as if it had never stopped.
+    """
+    files = {TENSORS: save_tensors(tensors(state)), **graphs.files()}
+    card = {**_card(spec, state, dataset), "metrics": dict(metrics), "progress": dict(progress or {})}
+    card["files"] = {name: {"sha256": digest_of(data), "size": len(data)} for name, data in files.items()}
     return {**files, CARD: json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False).encode()}
 
 
-def _card(spec: Spec, state: State, dataset: Dataset, metrics: Mapping[str, float]) -> dict[str, Any]:  # Any: JSON
-    latent = FAMILIES[spec.family].latent
+def _card(spec: Knobs, state: State, dataset: Dataset) -> dict[str, Any]:  # Any: JSON
+    facts = dataset.facts
     return {
         "format": FORMAT,
         "family": spec.family,
@@ -65,27 +66,34 @@ def _card(spec: Spec, state: State, dataset: Dataset, metrics: Mapping[str, floa
         "step": state.step,
         "rollbacks": state.rollbacks,
         "numerics_version": NUMERICS_VERSION,
-        "dataset": {"name": dataset.name, "digest": dataset.digest, "license": dataset.facts.license},
-        "label_names": list(dataset.facts.label_names),
-        "latent": {
-            "size": spec.latent_size,
-            "distribution": latent.distribution,
-            "low": latent.low,
-            "high": latent.high,
-        },
+        "dataset": {"name": dataset.name, "digest": dataset.digest, "license": facts.license},
+        "label_names": list(facts.label_names),
+        "latent": _latent(spec),
+        "kind": facts.kind,
+        "span": facts.span,
         "image": {"size": state.shape.size, "channels": state.shape.channels},
-        "serves": [what for what in MENU[spec.family].serves if what != "labels" or spec.serves_labels],
-        "metrics": dict(metrics),
+        "serves": list(spec.serves),
+        "labels_from": spec.labels_from,
+        "score_needs_label": spec.score_needs_label,
+        "scores_are_odds": spec.SCORES_ARE_ODDS,
+        "classes": heads.class_names(spec, state, dataset),
     }
 
 
-def restore(files: Mapping[str, bytes], spec: Spec, shape: ImageShape, device: str = "cpu") -> State:
+def _latent(spec: Knobs) -> dict[str, Any] | None:  # Any: JSON
+    family = family_of(spec)
+    if family.latent is None:
+        return None
+    assert isinstance(spec, AdversarialKnobs)
+    latent = family.latent(spec)
+    return {"size": spec.latent_size, "distribution": latent.distribution, "low": latent.low, "high": latent.high}
+
+
+def restore(files: Mapping[str, bytes], spec: Knobs, shape: ImageShape, device: str = "cpu") -> State:
     """Read a state back, every bit of it. Raises CheckpointDamaged."""
     card = verify(files)
     state = start(spec, shape, device)
     stored = _read_tensors(files[TENSORS])
-    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-        _fill_moments(optimizer)
     slots = dict(_slots(state))
     if stored.keys() != slots.keys():
         odd = ", ".join(sorted(stored.keys() ^ slots.keys())[:5])
@@ -100,9 +108,7 @@ def restore(files: Mapping[str, bytes], spec: Spec, shape: ImageShape, device: s
 
 
 def tensors(state: State) -> dict[str, Tensor]:
-    """Give every tensor of a state by name: networks, average and both optimizers' moments."""
-    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-        _fill_moments(optimizer)
+    """Give every tensor of a state by name: networks, averages and what the optimizers remember."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in _slots(state)}
 
 
@@ -112,6 +118,11 @@ def digest(state: State) -> str:
     for name, tensor in sorted(tensors(state).items()):
         found.update(name.encode() + tensor.numpy().tobytes())
     return found.hexdigest()
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 as lower-case hexadecimal digits."""
+    return sha256(content).hexdigest()
 
 
 def verify(files: Mapping[str, bytes]) -> dict[str, Any]:  # Any: JSON
@@ -126,7 +137,7 @@ def verify(files: Mapping[str, bytes]) -> dict[str, Any]:  # Any: JSON
     for name, facts in listed.items():
         if name not in files:
             raise CheckpointDamaged(f"no {name}", "every file that the card lists")
-        found = sha256(files[name]).hexdigest()
+        found = digest_of(files[name])
         if found != facts["sha256"]:
             raise CheckpointDamaged(f"{name} of {len(files[name])} bytes and SHA-256 {found}", facts["sha256"])
     return card
@@ -141,27 +152,11 @@ def _read_tensors(content: bytes) -> dict[str, Tensor]:
 
 def _slots(state: State) -> Iterator[tuple[str, Tensor]]:
     """Walk over every tensor of a state in place, under the name it is stored by."""
-    networks = {"generator": state.generator, "discriminator": state.discriminator, "averaged": state.averaged}
-    for prefix, network in networks.items():
-        for name, tensor in network.state_dict().items():
-            yield f"{prefix}.{name}", tensor
-    yield from _moments("generator", state.generator, state.generator_optimizer)
-    yield from _moments("discriminator", state.discriminator, state.discriminator_optimizer)
-
-
-def _moments(prefix: str, network: nn.Module, optimizer: torch.optim.Adam) -> Iterator[tuple[str, Tensor]]:
-    for name, parameter in network.named_parameters():
-        for moment in MOMENTS:
-            yield f"{prefix}_optimizer.{name}.{moment}", optimizer.state[parameter][moment]
-
-
-def _fill_moments(optimizer: torch.optim.Adam) -> None:
-    """Give Adam the zeros it would start from, which it only makes at its first step."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if not optimizer.state[parameter]:
-                optimizer.state[parameter] = {
-                    "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
+    for prefix, player in (("generator", state.generator), ("discriminator", state.discriminator)):
+        if player is None:
+            continue
+        for part, network in ((prefix, player.network), (f"{prefix}_averaged", player.averaged)):
+            for name, tensor in network.state_dict().items() if network is not None else ():
+                yield f"{part}.{name}", tensor
+        for name, tensor in moments(player.optimizer, player.network):
+            yield f"{prefix}_optimizer.{name}", tensor

@@ -69,11 +69,11 @@ def train_classifier(dataset: Dataset, threads: int) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draws.number(0, 0, 0, Purpose.CLASSIFIER_WEIGHTS))
         network = Network(shape)
-    _fit(network, dataset.train)
+    fit(network, dataset.train)
     return Classifier(network.eval().requires_grad_(False), shape)
 
 
-def _fit(network: Network, images: ImageSet) -> None:
+def fit(network: Network, images: ImageSet) -> None:
     """Descend the cross-entropy by AdamW, its rate rising for a quarter of the steps and falling to 0 after."""
     steps = max(LEAST_STEPS, EPOCHS * len(images) // BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True, weight_decay=1e-2)

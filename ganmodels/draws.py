@@ -3,6 +3,8 @@
 Draws are made on the CPU, so that a run sees the same noise on every device.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
@@ -20,9 +22,18 @@ class Purpose(Enum):
     DISCRIMINATOR_WEIGHTS = "discriminator weights"
     DISCRIMINATOR_NOISE = "noise for the discriminator's step"
     GENERATOR_NOISE = "noise for the generator's step"
+    PRETRAINING_NOISE = "noise for the discriminator's pre-training"
+    DISCRIMINATOR_STEP = "what the discriminator's step draws"
+    GENERATOR_STEP = "what the generator's step draws"
+    PRETRAINING_STEP = "what a step of pre-training draws"
     DATA_ORDER = "data order"
+    DATA_SUBSET = "which images a run may see"
+    LABELED_SUBSET = "which labels a run may use"
+    LABELED_ORDER = "order of the labeled images"
     PREVIEW = "preview noise"
     EVALUATION = "evaluation noise"
+    HELD_OUT = "noise beside held-out images"
+    BASELINES = "images that a measure is held against"
     EVALUATION_SPLIT = "what real images are compared with"
     CLASSIFIER_WEIGHTS = "classifier weights"
     CLASSIFIER_SHIFT = "how far the classifier's images move"
@@ -39,6 +50,14 @@ def source(seed: int, rollbacks: int, step: int, purpose: Purpose) -> torch.Gene
     return torch.Generator().manual_seed(number(seed, rollbacks, step, purpose))
 
 
+@contextmanager
+def seeded(seed: int, rollbacks: int, step: int, purpose: Purpose, device: str = "cpu") -> Iterator[None]:
+    """Seed PyTorch's global generators for what networks and losses draw themselves; put them back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device != "cpu" else []):
+        torch.manual_seed(number(seed, rollbacks, step, purpose))
+        yield
+
+
 def noise(latent: Latent, count: int, size: int, random: torch.Generator) -> Tensor:
     """Draw latent vectors (count, size), float32, on the CPU."""
     if latent.distribution == "normal":
@@ -48,19 +67,36 @@ def noise(latent: Latent, count: int, size: int, random: torch.Generator) -> Ten
     return torch.rand(count, size, generator=random) * (latent.high - latent.low) + latent.low
 
 
-def positions(seed: int, first_draw: int, count: int, total: int) -> Tensor:
+def positions(seed: int, first_draw: int, count: int, total: int, purpose: Purpose = Purpose.DATA_ORDER) -> Tensor:
     """Say which of `total` images draws `first_draw`, … are: (count,) int64; each epoch is a fresh permutation."""
     parts = []
     while count > 0:
         epoch, offset = divmod(first_draw, total)
-        part = _permutation(seed, epoch, total)[offset : offset + count]
+        part = _permutation(seed, epoch, total, purpose)[offset : offset + count]
         parts.append(part)
         first_draw += len(part)
         count -= len(part)
     return torch.cat(parts)
 
 
-@lru_cache(maxsize=2)  # a batch reaches into two epochs at most, unless it is larger than the data set
-def _permutation(seed: int, epoch: int, total: int) -> Tensor:
+@lru_cache(maxsize=32)  # a batch reaches into two epochs, or into several of a handful of labeled images
+def _permutation(seed: int, epoch: int, total: int, purpose: Purpose) -> Tensor:
     # Rollbacks leave the data order alone: it depends on the seed and the draw's number only.
-    return torch.randperm(total, generator=source(seed, 0, epoch, Purpose.DATA_ORDER))
+    return torch.randperm(total, generator=source(seed, 0, epoch, purpose))
+
+
+def balanced(labels: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """Choose `count` positions of `labels` (N,), each class equally often or as nearly as can be; sorted, int64.
+
+    Raises ValueError where there are fewer. Which classes come once more is drawn too.
+    """
+    if count > len(labels):
+        raise ValueError(f"{count} labels asked for, {len(labels)} images are there")
+    shuffled = torch.randperm(len(labels), generator=random)
+    classes = torch.unique(labels)
+    turn = torch.randperm(len(classes), generator=random)
+    keys = torch.empty(len(labels), dtype=torch.int64)
+    for place, label in zip(turn.tolist(), classes, strict=True):
+        mine = labels[shuffled] == label
+        keys[mine] = torch.arange(int(mine.sum())) * len(classes) + place  # its first image comes in the first round
+    return shuffled[keys.argsort()[:count]].sort().values

@@ -12,12 +12,14 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from ganmodels.batches import to_unit
-from ganmodels.families import FAMILIES
-from ganmodels.family import ImageShape
-from ganmodels.specs import Spec
-from ganmodels.training import State
+from ganmodels.family import Family, ImageShape
+from ganmodels.specs.knobs import AdversarialKnobs, Knobs
+from ganmodels.training import Player, State, family_of
+
+OUTPUTS = {"logit": "scores", "class_logits": "classes"}  # the discriminator's, by what a checkpoint serves
 
 
 class _Sampler(nn.Module):
@@ -31,17 +33,25 @@ class _Sampler(nn.Module):
         return to_unit(self.network(z, _labels(z, label)), self.output_range)
 
 
-class _Scorer(nn.Module):
-    """A discriminator of images in [0, 1]."""
+class _Judge(nn.Module):
+    """A discriminator of images in [0, 1] that says all it has to say: its estimate, its classes or both."""
 
-    def __init__(self, network: nn.Module, output_range: tuple[float, float]) -> None:
+    def __init__(self, network: nn.Module, family: Family, spec: Knobs) -> None:
         super().__init__()
-        self.network, self.output_range = network, output_range
+        self.network, self.family, self.output_range = network, family, family.output_range(spec)
+        self.outputs = [name for name in OUTPUTS if OUTPUTS[name] in spec.serves]
 
-    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, label: Tensor | None = None) -> tuple[Tensor, ...]:
         low, high = self.output_range
-        logits: Tensor = self.network(images * (high - low) + low, _labels(images, label))
-        return logits
+        images = images * (high - low) + low
+        said = []
+        if "logit" in self.outputs:
+            assert self.family.score is not None
+            said.append(self.family.score(self.network, images, _labels(images, label)))
+        if "class_logits" in self.outputs:
+            assert self.family.classify is not None
+            said.append(self.family.classify(self.network, images))
+        return tuple(said)
 
 
 def _labels(inputs: Tensor, label: Tensor | None) -> Tensor:
@@ -49,51 +59,58 @@ def _labels(inputs: Tensor, label: Tensor | None) -> Tensor:
 
 
 class Exporter:
-    """The ONNX graphs of a run's averaged generator and discriminator, always with its present weights.
+    """The ONNX graphs of a run's networks that answer, always with their present weights.
 
-    Generator: `z` (N, Z) float32, and `label` (N,) int64 if it knows labels, to `images` (N, C, H, W) in [0, 1].
-    Discriminator: `images`, and `label`, to `logit` (N,).
+    `generator.onnx`: `z` (N, Z) float32, and `label` (N,) int64 if the generator knows labels, to `images`
+    (N, C, H, W) in [0, 1]. `discriminator.onnx`: `images`, and `label` if its estimate depends on it, to `logit` (N,)
+    and `class_logits` (N, K), as far as it has them.
     """
 
-    def __init__(self, spec: Spec, state: State) -> None:
-        family = FAMILIES[spec.family]
-        self._state = state
-        label = (torch.arange(2) % state.shape.labels,) if spec.serves_labels else ()
-        self._generator = _export(
-            _Sampler(_still(state.averaged), family.output_range), (torch.zeros(2, spec.latent_size), *label), "images"
-        )
-        self._discriminator = _export(
-            _Scorer(_still(state.discriminator), family.output_range), (_two_images(state.shape), *label), "logit"
-        )
+    def __init__(self, spec: Knobs, state: State) -> None:
+        family = family_of(spec)
+        self._exported: list[tuple[str, onnx.ModelProto, Player]] = []
+        label = (torch.arange(2) % state.shape.labels,)
+        if state.generator is not None:
+            assert isinstance(spec, AdversarialKnobs)
+            sampler = _Sampler(_still(state.generator), family.output_range(spec))
+            inputs = (torch.zeros(2, spec.latent_size), *(label if spec.labels_from == "generator" else ()))
+            self._exported.append(("generator.onnx", _export(sampler, inputs, ["images"]), state.generator))
+        judge = _Judge(_still(state.discriminator), family, spec)
+        if judge.outputs:
+            inputs = (_two_images(state.shape), *(label if spec.score_needs_label else ()))
+            self._exported.append(("discriminator.onnx", _export(judge, inputs, judge.outputs), state.discriminator))
 
-    def generator(self) -> bytes:
-        """Write the averaged generator as it is now."""
-        return _swap(self._generator, self._state.averaged)
-
-    def discriminator(self) -> bytes:
-        """Write the discriminator as it is now."""
-        return _swap(self._discriminator, self._state.discriminator)
+    def files(self) -> dict[str, bytes]:
+        """Write the graphs as the networks are now, each under its file's name."""
+        return {name: _swap(graph, _still(player)) for name, graph, player in self._exported}
 
 
-def _still(network: nn.Module) -> nn.Module:
-    """Copy a network to export: in evaluation mode, on the CPU."""
-    return deepcopy(network).cpu().eval().requires_grad_(False)
+def _still(player: Player) -> nn.Module:
+    """Copy the network that answers, to export: in evaluation mode, on the CPU, every weight a plain tensor."""
+    network = deepcopy(player.served).cpu().eval().requires_grad_(False)
+    for module in network.modules():
+        if is_parametrized(module):
+            # Removal takes the property off the class, which the copy shares with the network in training.
+            shared = type(module)
+            module.__class__ = type(shared.__name__, shared.__bases__, dict(vars(shared)))
+            remove_parametrizations(module, "weight")
+    return network
 
 
 def _two_images(shape: ImageShape) -> Tensor:
     return torch.zeros(2, shape.channels, shape.size, shape.size)
 
 
-def _export(network: nn.Module, inputs: tuple[Tensor, ...], output: str) -> onnx.ModelProto:
+def _export(network: nn.Module, inputs: tuple[Tensor, ...], outputs: list[str]) -> onnx.ModelProto:
     """Trace `network` with a batch of any size. Unoptimized: folded weights would keep their names and go stale."""
-    names = ["z" if output == "images" else "images", "label"][: len(inputs)]
+    names = ["z" if "images" in outputs else "images", "label"][: len(inputs)]
     axes = [{0: "batch"}, {0: torch.export.Dim.DYNAMIC}][: len(inputs)]  # the second is found to equal the first
     with _quiet():
         program: Any = torch.onnx.export(  # None only when it writes to a file itself
             network.eval(),
             inputs,
             input_names=names,
-            output_names=[output],
+            output_names=outputs,
             dynamo=True,
             optimize=False,
             dynamic_shapes=tuple(axes),

@@ -1,20 +1,29 @@
-"""How BatchNorm's running statistics are kept to the images they are meant to describe."""
+"""How running statistics are kept to what they are meant to describe: the real images, and one update's weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Normalize by the batch's own statistics as in training, but leave every running statistic as it was."""
+    """Compute as in training, but leave every running statistic as it was.
+
+    BatchNorm normalizes by the batch's own statistics; spectral norm keeps its estimate of the singular vectors.
+    """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    spectral = [module for module in network.modules() if isinstance(module, _SpectralNorm) and module.training]
     try:
         for norm in norms:
             norm.track_running_stats = False
+        for estimate in spectral:
+            estimate.eval()
         yield
     finally:
         for norm in norms:
             norm.track_running_stats = True
+        for estimate in spectral:
+            estimate.train()

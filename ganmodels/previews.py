@@ -1,36 +1,82 @@
 """The preview: what the averaged generator makes of the same noise, step after step."""
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganmodels import draws
 from ganmodels.batches import to_bytes, to_unit
 from ganmodels.draws import Purpose
-from ganmodels.families import FAMILIES
-from ganmodels.specs import Spec
-from ganmodels.training import State
+from ganmodels.specs.knobs import AdversarialKnobs
+from ganmodels.training import State, family_of
 
-ROWS = 8
-COLUMNS = 10
+SIDE = 256  # pixels of a picture of points
+POINTS = 1_000
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture, bytes (rows·H, columns·W) with a last axis of channels if there are several, and what D holds of it.
+
+    `score` is the mean over the images of the discriminator's estimate that they are real; None where it has none.
+    """
+
+    picture: Tensor
+    score: float | None
 
 
 @torch.no_grad()
-def preview(spec: Spec, state: State) -> Tensor:
-    """Draw a grid of bytes (rows·H, columns·W), with a last axis of channels if there are several.
+def preview(spec: AdversarialKnobs, state: State) -> Preview:
+    """Draw the grid that the spec names, or points of the plane where they lie.
 
-    A conditional family gives each label its column; the noise of a row is the same for all of them.
+    A generator that knows labels gives each its column; the noise of a row is the same for all of them.
     """
-    family = FAMILIES[spec.family]
-    columns = state.shape.labels if spec.serves_labels else COLUMNS
-    labels = torch.arange(columns).repeat(ROWS) % state.shape.labels
+    rows, columns = (int(side) for side in spec.preview_grid.split("x"))
+    if state.shape.size == 1:
+        rows, columns = POINTS, 1
+    if spec.labels_from == "generator":
+        columns = min(columns, state.shape.labels)
+    assert state.generator is not None
+    images, labels = draw(spec, state, state.generator.served, rows, columns)
+    unit = to_unit(images, family_of(spec).output_range(spec))
+    if state.shape.size == 1:
+        return Preview(_scattered(unit.flatten(1).cpu()), _score(spec, state, images, labels))
+    grid = to_bytes(unit).cpu().reshape(rows, columns, *images.shape[1:])  # (R, K, C, H, W)
+    picture = grid.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)  # (R·H, K·W, C)
+    return Preview(picture if state.shape.channels > 1 else picture.squeeze(-1), _score(spec, state, images, labels))
+
+
+@torch.no_grad()
+def draw(spec: AdversarialKnobs, state: State, generator: nn.Module, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """Let a generator draw the fixed noise: images (rows·columns, C, H, W) in the family's range, and their labels."""
+    family = family_of(spec)
+    assert family.latent is not None
+    labels = torch.arange(columns).repeat(rows) % state.shape.labels
     random = draws.source(spec.seed, 0, 0, Purpose.PREVIEW)
-    if spec.serves_labels:
-        z = draws.noise(family.latent, ROWS, spec.latent_size, random).repeat_interleave(columns, dim=0)
+    if spec.labels_from == "generator":
+        z = draws.noise(family.latent(spec), rows, spec.latent_size, random).repeat_interleave(columns, dim=0)
     else:
-        z = draws.noise(family.latent, ROWS * columns, spec.latent_size, random)
-    images = state.averaged(z.to(state.device), labels.to(state.device))
-    grid = (
-        to_bytes(to_unit(images, family.output_range)).cpu().reshape(ROWS, columns, *images.shape[1:])
-    )  # (R, K, C, H, W)
-    picture: Tensor = grid.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)  # (R·H, K·W, C)
-    return picture if state.shape.channels > 1 else picture.squeeze(-1)
+        z = draws.noise(family.latent(spec), rows * columns, spec.latent_size, random)
+    images: Tensor = generator(z.to(state.device), labels.to(state.device))
+    return images, labels.to(state.device)
+
+
+def _scattered(points: Tensor) -> Tensor:
+    """Draw points (N, 2) in [0, 1] as white dots on black, the second coordinate upwards."""
+    picture = torch.zeros(SIDE, SIDE, dtype=torch.uint8)
+    right, up = (points.clamp(0, 1) * (SIDE - 1)).round().long().unbind(1)
+    picture[SIDE - 1 - up, right] = 255
+    return picture
+
+
+def _score(spec: AdversarialKnobs, state: State, images: Tensor, labels: Tensor) -> float | None:
+    family = family_of(spec)
+    if family.score is None or "scores" not in spec.serves or not spec.SCORES_ARE_ODDS:
+        return None
+    network = state.discriminator.served
+    training = network.training
+    network.eval()
+    logits = family.score(network, images, labels)
+    network.train(training)
+    return float(logits.float().sigmoid().mean())

@@ -1,19 +1,35 @@
 """One step, written once, and the loop around it: no I/O, no logging, no clock."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from ganmodels import averaging, batches, draws, penalties, precision
+from ganmodels import averaging, batches, draws, optimizers, penalties, precision
+from ganmodels.augmentation import Augmented
 from ganmodels.datasets import ImageSet
 from ganmodels.draws import Purpose
 from ganmodels.families import FAMILIES
 from ganmodels.family import Batch, Family, ImageShape, Metrics
 from ganmodels.normalization import frozen_statistics
-from ganmodels.specs import Spec
+from ganmodels.packing import Packed
+from ganmodels.specs.knobs import AdversarialKnobs, Knobs, PenaltyKnobs
+
+
+@dataclass
+class Player:
+    """A network in training, what moves it, and the average of its weights where one is kept."""
+
+    network: nn.Module
+    optimizer: Optimizer
+    averaged: nn.Module | None
+
+    @property
+    def served(self) -> nn.Module:
+        """The network that answers: the average where there is one."""
+        return self.network if self.averaged is None else self.averaged
 
 
 @dataclass
@@ -24,119 +40,146 @@ class State:
     rollbacks: int
     shape: ImageShape
     device: str
-    generator: nn.Module
-    discriminator: nn.Module
-    averaged: nn.Module
-    generator_optimizer: torch.optim.Adam
-    discriminator_optimizer: torch.optim.Adam
+    discriminator: Player
+    generator: Player | None
 
 
-def start(spec: Spec, shape: ImageShape, device: str = "cpu") -> State:
-    """Make the networks that the seed decides, untrained."""
-    family = FAMILIES[spec.family]
-    with _random_weights(spec, Purpose.GENERATOR_WEIGHTS):
-        generator = family.generator(spec, shape)
-    with _random_weights(spec, Purpose.DISCRIMINATOR_WEIGHTS):
-        discriminator = family.discriminator(spec, shape)
-    generator, discriminator = generator.to(device), discriminator.to(device)
-    return State(
-        step=0,
-        rollbacks=0,
-        shape=shape,
-        device=device,
-        generator=generator,
-        discriminator=discriminator,
-        averaged=averaging.averaged_copy(generator),
-        generator_optimizer=_adam(spec, generator, spec.generator_learning_rate),
-        discriminator_optimizer=_adam(spec, discriminator, spec.discriminator_learning_rate),
-    )
+def start(spec: Knobs, shape: ImageShape, device: str = "cpu") -> State:
+    """Make the networks that the seed decides, untrained. Those that will answer are averaged."""
+    family = family_of(spec)
+    rates = family.schedule(spec, 1)
+    generator = None
+    if family.generator is not None:
+        with draws.seeded(spec.seed, 0, 0, Purpose.GENERATOR_WEIGHTS):  # the networks initialize themselves
+            drawn = family.generator(spec, shape).to(device)
+        generator = Player(drawn, family.optimizer(drawn, spec, rates.generator), averaging.averaged_copy(drawn))
+    with draws.seeded(spec.seed, 0, 0, Purpose.DISCRIMINATOR_WEIGHTS):
+        network = family.discriminator(spec, _as_packed(spec, shape)).to(device)
+    averaged = averaging.averaged_copy(network) if family.classify is not None else None
+    discriminator = Player(network, family.optimizer(network, spec, rates.discriminator), averaged)
+    return State(0, 0, shape, device, discriminator, generator)
 
 
-@contextmanager
-def _random_weights(spec: Spec, purpose: Purpose) -> Iterator[None]:
-    """Let networks initialize themselves from PyTorch's global generator, seeded, and put it back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(draws.number(spec.seed, 0, 0, purpose))
-        yield
+def family_of(spec: Knobs) -> Family:
+    """Find the family that a spec belongs to."""
+    return FAMILIES[spec.family]
 
 
-def _adam(spec: Spec, network: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(spec.beta1, spec.beta2), fused=True)
+def _as_packed(spec: Knobs, shape: ImageShape) -> ImageShape:
+    packing = spec.packing if isinstance(spec, AdversarialKnobs) else 1
+    return ImageShape(packing * shape.channels, shape.size, shape.labels)
 
 
-def train(spec: Spec, state: State, images: ImageSet) -> Iterator[tuple[int, Metrics]]:
+def train(spec: Knobs, state: State, images: ImageSet) -> Iterator[tuple[int, Metrics]]:
     """Advance `state` step by step to `spec.total_steps`; yield each step's number and metrics, still on the device.
 
-    The spec must be resolved (`precision.resolve`). Sets the number of threads for the whole process.
+    Before the first step, yield step 0 once for each update of the discriminator's pre-training. The spec must be
+    resolved (`precision.resolve`). Sets the number of threads for the whole process.
     """
     precision.apply(spec)
-    family = FAMILIES[spec.family]
-    real = batches.supply(images, spec.seed, spec.batch_size, family.output_range, state.device)
+    family = family_of(spec)
+    supply = batches.supply(images, spec, family.output_range(spec), state.device)
+    if state.step == 0 and isinstance(spec, AdversarialKnobs):
+        for update in range(1, spec.d_pretrain_steps + 1):
+            yield 0, pretraining_step(spec, family, state, supply.batch(update))
+    each = spec.discriminator_steps if isinstance(spec, AdversarialKnobs) else 1
     while state.step < spec.total_steps:
-        yield state.step + 1, step(spec, family, state, real.batch(state.step + 1))
+        first = state.step * each + 1
+        yield state.step + 1, step(spec, family, state, [supply.batch(first + more) for more in range(each)])
 
 
-def step(spec: Spec, family: Family, state: State, batch: Batch) -> Metrics:
-    """Update the discriminator, then the generator, then the average. Fakes carry the labels of the batch."""
+def pretraining_step(spec: Knobs, family: Family, state: State, batch: Batch) -> Metrics:
+    """Update the discriminator before the generator's first update."""
+    with draws.seeded(spec.seed, state.rollbacks, batch.update, Purpose.PRETRAINING_STEP, state.device):
+        return _discriminator_update(spec, family, state, batch, Purpose.PRETRAINING_NOISE)
+
+
+def step(spec: Knobs, family: Family, state: State, seen: Sequence[Batch]) -> Metrics:
+    """Update the discriminator once for each batch, then the generator beside the last one, then the averages."""
     state.step += 1
-    _set_rates(spec, state)
-    metrics = discriminator_step(spec, family, state, batch)
-    metrics |= generator_step(spec, family, state, batch.labels)
-    averaging.update(state.averaged, state.generator, spec.ema_decay)
+    rates = family.schedule(spec, state.step)
+    optimizers.set_rates(state.discriminator.optimizer, rates.discriminator, rates.beta2)
+    metrics: Metrics = {}
+    for batch in seen:
+        metrics = discriminator_step(spec, family, state, batch)
+    if state.generator is not None and rates.generator > 0:
+        optimizers.set_rates(state.generator.optimizer, rates.generator, rates.beta2)
+        metrics |= generator_step(spec, family, state, seen[-1])
+    for player in (state.generator, state.discriminator):
+        if player is not None and player.averaged is not None:
+            averaging.update(player.averaged, player.network, rates.ema_decay)
     return metrics
 
 
-def _set_rates(spec: Spec, state: State) -> None:
-    """Set both learning rates: whole until the cooldown, then falling to nothing in a straight line."""
-    left = (spec.total_steps - state.step + 1) / spec.total_steps
-    share = min(1.0, left / spec.cooldown) if spec.cooldown > 0 else 1.0
-    for optimizer, rate in (
-        (state.generator_optimizer, spec.generator_learning_rate),
-        (state.discriminator_optimizer, spec.discriminator_learning_rate),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * share
-
-
-def discriminator_step(spec: Spec, family: Family, state: State, batch: Batch) -> Metrics:
+def discriminator_step(spec: Knobs, family: Family, state: State, batch: Batch) -> Metrics:
     """Update the discriminator alone: no graph is built for the generator, and its statistics stay as they are."""
-    d, g = state.discriminator, state.generator
-    with torch.no_grad(), frozen_statistics(g), precision.autocast(spec, state.device):
-        fake = g(_noise(spec, family, state, Purpose.DISCRIMINATOR_NOISE), batch.labels)
+    with draws.seeded(spec.seed, state.rollbacks, batch.update, Purpose.DISCRIMINATOR_STEP, state.device):
+        return _discriminator_update(spec, family, state, batch, Purpose.DISCRIMINATOR_NOISE)
+
+
+def _discriminator_update(spec: Knobs, family: Family, state: State, batch: Batch, noise: Purpose) -> Metrics:
+    player = state.discriminator
+    d = as_seen(player.network, spec, family)
+    fake = batch.real[:0]
+    if state.generator is not None:
+        g = state.generator.network
+        with torch.no_grad(), frozen_statistics(g), precision.autocast(spec, state.device):
+            fake = g(_noise(spec, family, state, batch.update, noise), batch.labels)
     with precision.autocast(spec, state.device):
         loss, metrics = family.d_loss(d, batch, fake, spec)
     metrics["d_loss"] = loss
-    if spec.r1_weight > 0 and state.step % spec.r1_every == 0:
+    if isinstance(spec, PenaltyKnobs) and spec.r1_weight > 0 and batch.update % spec.r1_every == 0:
+        assert family.score is not None
         # In full precision: a squared gradient of half-precision logits is mostly rounding.
         with frozen_statistics(d):
-            metrics["r1"] = penalties.zero_centered(d, batch.real, batch.labels)
+            metrics["r1"] = penalties.zero_centered(d, batch.real, batch.labels, family.score)
         loss = loss + spec.r1_weight / 2 * spec.r1_every * metrics["r1"]
-    metrics["d_gradient_norm"] = _descend(state.discriminator_optimizer, d, loss)
+    metrics["d_gradient_norm"] = _descend(player, loss)
+    family.after_update(player.network, spec)
     return {name: value.detach() for name, value in metrics.items()}
 
 
-def generator_step(spec: Spec, family: Family, state: State, labels: Tensor) -> Metrics:
+def generator_step(spec: Knobs, family: Family, state: State, batch: Batch) -> Metrics:
     """Update the generator alone: gradients flow through the discriminator but not into it."""
-    d, g = state.discriminator, state.generator
-    d.requires_grad_(False)
-    with frozen_statistics(d), precision.autocast(spec, state.device):
-        fake = g(_noise(spec, family, state, Purpose.GENERATOR_NOISE), labels)
-        loss, metrics = family.g_loss(d, fake, labels, spec)
+    assert state.generator is not None
+    assert family.g_loss is not None
+    player, network = state.generator, state.discriminator.network
+    d = as_seen(network, spec, family)
+    network.requires_grad_(False)
+    with (
+        draws.seeded(spec.seed, state.rollbacks, state.step, Purpose.GENERATOR_STEP, state.device),
+        frozen_statistics(network),
+        precision.autocast(spec, state.device),
+    ):
+        fake = player.network(_noise(spec, family, state, state.step, Purpose.GENERATOR_NOISE), batch.labels)
+        loss, metrics = family.g_loss(d, batch, fake, spec)
     metrics["g_loss"] = loss
-    metrics["g_gradient_norm"] = _descend(state.generator_optimizer, g, loss)
-    d.requires_grad_(True)
+    metrics["g_gradient_norm"] = _descend(player, loss)
+    network.requires_grad_(True)
     return {name: value.detach() for name, value in metrics.items()}
 
 
-def _noise(spec: Spec, family: Family, state: State, purpose: Purpose) -> Tensor:
-    random = draws.source(spec.seed, state.rollbacks, state.step, purpose)
-    return draws.noise(family.latent, spec.batch_size, spec.latent_size, random).to(state.device)
+def as_seen(network: nn.Module, spec: Knobs, family: Family) -> nn.Module:
+    """Give the discriminator as the losses see it: of packs, and of disturbed images, where the spec says so."""
+    if isinstance(spec, AdversarialKnobs):
+        if spec.packing > 1:
+            network = Packed(network, spec.packing)
+        if spec.augment:
+            network = Augmented(network, spec.augment, family.output_range(spec))
+    return network
 
 
-def _descend(optimizer: torch.optim.Adam, network: nn.Module, loss: Tensor) -> Tensor:
+def _noise(spec: Knobs, family: Family, state: State, number: int, purpose: Purpose) -> Tensor:
+    assert isinstance(spec, AdversarialKnobs)
+    assert family.latent is not None
+    random = draws.source(spec.seed, state.rollbacks, number, purpose)
+    return draws.noise(family.latent(spec), spec.batch_size, spec.latent_size, random).to(state.device)
+
+
+def _descend(player: Player, loss: Tensor) -> Tensor:
     """Take one step down `loss` and tell the gradient's norm before it."""
-    optimizer.zero_grad(set_to_none=True)
+    player.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    optimizer.step()
+    norm = torch.nn.utils.get_total_norm([p.grad for p in player.network.parameters() if p.grad is not None])
+    player.optimizer.step()
     return norm

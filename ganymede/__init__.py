@@ -1,12 +1,25 @@
 """The SDK: train GANs as jobs on a Ganymede service and draw images from them."""
 
-from ganymede.answers import Checkpoint, Event, Family, Job, Page, Preview, Sample, Series, Worker
+from ganymede.answers import (
+    Checkpoint,
+    Classification,
+    Event,
+    Family,
+    Job,
+    Page,
+    Preview,
+    Sample,
+    Score,
+    Series,
+    Worker,
+)
 from ganymede.client import Client
 from ganymede.errors import ApiError, ConnectionFailed, GanymedeError, JobNotFinished
 
 __all__ = [
     "ApiError",
     "Checkpoint",
+    "Classification",
     "Client",
     "ConnectionFailed",
     "Event",
@@ -17,6 +30,7 @@ __all__ = [
     "Page",
     "Preview",
     "Sample",
+    "Score",
     "Series",
     "Worker",
 ]

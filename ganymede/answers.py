@@ -42,6 +42,7 @@ class Job:
     spec: Document
     progress: Progress
     metrics: Mapping[str, float | None]
+    health: Document | None  # `verdict`, `step` and `reasons`, once the training was judged
     latest_checkpoint: int | None
     error: Failure | None
     document: Document = field(repr=False)
@@ -63,6 +64,7 @@ class Job:
             spec=document["spec"],
             progress=_progress(document["progress"]),
             metrics=document["metrics"],
+            health=document.get("health"),
             latest_checkpoint=_step(document.get("latest_checkpoint")),
             error=Failure(error["code"], error["message"], error.get("step")) if error else None,
             document=document,
@@ -124,15 +126,16 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Preview:
-    """The same fixed noise drawn at one step."""
+    """The same fixed noise drawn at one step, and how real it looked to the discriminator, where that is known."""
 
     step: int
+    score: float | None
     document: Document = field(repr=False)
 
     @classmethod
     def read(cls, document: Document) -> Self:
         """Read one item of a list of previews."""
-        return cls(step=document["step"], document=document)
+        return cls(step=document["step"], score=document.get("score"), document=document)
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,7 @@ class Sample:
     step: int
     job: str
     url: str
+    confidence: float | None = None  # the lowest p(label), where the model's class head chose images of the label
 
     def save(self, path: str | Path) -> Path:
         """Write the bytes to a file; folders on the way are created."""
@@ -179,6 +183,43 @@ class Sample:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.content)
         return path
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What one image shows: the likeliest label, and the probability of each by name."""
+
+    label: int
+    label_name: str
+    probability: float
+    probabilities: Mapping[str, float]
+    step: int
+    job: str
+
+    @classmethod
+    def read(cls, document: Document) -> list[Self]:
+        """Read a document of classifications, in the order of the images sent."""
+        step, job = document["step"], document["job_id"]
+        return [
+            cls(each["label"], each["label_name"], each["probability"], each["probabilities"], step, job)
+            for each in document["results"]
+        ]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How real one image looks to a discriminator: the higher the logit, the more real."""
+
+    logit: float
+    probability: float | None  # None where the model's scores are no log-odds
+    step: int
+    job: str
+
+    @classmethod
+    def read(cls, document: Document) -> list[Self]:
+        """Read a document of scores, in the order of the images sent."""
+        step, job = document["step"], document["job_id"]
+        return [cls(each["logit"], each["probability"], step, job) for each in document["results"]]
 
 
 Item = TypeVar("Item")

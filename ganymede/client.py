@@ -1,19 +1,35 @@
 """The client: one method for each thing the service answers, over one HTTP connection pool."""
 
+import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from ganymede.answers import Checkpoint, Document, Event, Family, Job, Page, Preview, Sample, Series, Worker
+from ganymede.answers import (
+    Checkpoint,
+    Classification,
+    Document,
+    Event,
+    Family,
+    Job,
+    Page,
+    Preview,
+    Sample,
+    Score,
+    Series,
+    Worker,
+)
 from ganymede.errors import ApiError, ConnectionFailed, Fault, JobNotFinished
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 POLL_SECONDS = 1.0
 
+Image = bytes | str | Path  # the bytes of a PNG, JPEG or WebP, or where they lie
 Query = Mapping[str, str | int | float | Sequence[str] | None]
 
 
@@ -103,9 +119,24 @@ class Client:
         grid: str | None = None,
         scale: int | None = None,
     ) -> Sample:
-        """Draw images: of one label, `n` of them, as `png`, `npz` or `json`; the same seed draws the same bytes."""
+        """Draw images: of one label, `n` of them, as `png`, `npz` or `json`; the same seed draws the same bytes.
+
+        Raises ApiError of status 503 when a model that chooses images of a label finds none that it is sure of.
+        """
         query = {"label": label, "n": n, "seed": seed, "job": job, "step": step}
         return _sample(self._send("GET", "/sample", {**query, "format": format, "grid": grid, "scale": scale}))
+
+    def classify(self, image: Image, *, job: str | None = None, step: int | str | None = None) -> Classification:
+        """Tell what an image shows: a PNG, JPEG or WebP of the model's size, by path or as bytes."""
+        (found,) = Classification.read(self._look("/classify", image, {"job": job, "step": step}))
+        return found
+
+    def score(
+        self, image: Image, *, label: int | str | None = None, job: str | None = None, step: int | str | None = None
+    ) -> Score:
+        """Tell how real an image looks to the discriminator, which may ask for the label that it is to show."""
+        (found,) = Score.read(self._look("/score", image, {"label": label, "job": job, "step": step}))
+        return found
 
     def families(self) -> list[Family]:
         """Return the kinds of GAN that can be asked for."""
@@ -154,6 +185,12 @@ class Client:
         """Close the connections."""
         self.close()
 
+    def _look(self, path: str, image: Image, query: Query) -> Document:
+        content = image if isinstance(image, bytes) else Path(image).read_bytes()
+        images = {"images": [base64.b64encode(content).decode()]}
+        document: Document = self._send("POST", path, query, json=images).json()
+        return document
+
     def _json(self, path: str, query: Query | None = None) -> Document:
         document: Document = self._send("GET", path, query).json()
         return document
@@ -188,6 +225,7 @@ def _sample(response: httpx.Response) -> Sample:
         step=int(headers["X-Checkpoint-Step"]),
         job=headers["X-Job-ID"],
         url=str(response.request.url),
+        confidence=float(headers["X-Label-Confidence"]) if "X-Label-Confidence" in headers else None,
     )
 
 

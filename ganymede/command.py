@@ -29,6 +29,9 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 Url = Annotated[str, typer.Option(envvar="GANYMEDE_URL", help="The service to talk to.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="GANYMEDE_API_KEY", help="Its key, if it asks for one.")]
 
+Step = Annotated[str | None, typer.Option(help="latest, best or a step.")]
+ImageFile = Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP.", metavar="IMAGE")]
+
 
 class WrongInput(GanymedeError):
     """What was typed makes no sense before any service has seen it."""
@@ -99,7 +102,7 @@ def sample(
     n: Annotated[int | None, typer.Option("-n", help="How many images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the same again; one is chosen when left out.")] = None,
     job: Annotated[str | None, typer.Option(help="Whose generator; the newest that can answer when left out.")] = None,
-    step: Annotated[str | None, typer.Option(help="latest, best or a step.")] = None,
+    step: Step = None,
     format: Annotated[str | None, typer.Option(help="png, npz or json; what OUT ends in when left out.")] = None,
     grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS, `4x4` say.")] = None,
     scale: Annotated[int | None, typer.Option(help="Draw each pixel this many times larger.")] = None,
@@ -112,7 +115,42 @@ def sample(
     with Client(url, api_key) as client:
         drawn = client.sample(label=label, n=n, seed=seed, job=job, step=step, format=chosen, grid=grid, scale=scale)
     drawn.save(out)
-    typer.echo(f"{out}: seed {drawn.seed}, step {drawn.step} of job {drawn.job}")
+    sure = "" if drawn.confidence is None else f", confidence {drawn.confidence:.2f}"
+    typer.echo(f"{out}: seed {drawn.seed}, step {drawn.step} of job {drawn.job}{sure}")
+
+
+@commands.command()
+def classify(
+    image: ImageFile,
+    job: Annotated[str | None, typer.Option(help="Whose class head; the newest that can when left out.")] = None,
+    step: Step = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Tell what an image shows: `ganymede classify seven.png`; its size must be the model's."""
+    content = _read_image(image)
+    with Client(url, api_key) as client:
+        found = client.classify(content, job=job, step=step)
+    told = f"{found.label_name}, probability {found.probability:.4f}"
+    typer.echo(f"{image}: {told} (step {found.step} of job {found.job})")
+
+
+@commands.command()
+def score(
+    image: ImageFile,
+    label: Annotated[str | None, typer.Option(help="What it is to show, for a discriminator that asks.")] = None,
+    job: Annotated[str | None, typer.Option(help="Whose discriminator; the newest that can when left out.")] = None,
+    step: Step = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Tell how real an image looks to a discriminator: `ganymede score seven.png`; its size must be the model's."""
+    content = _read_image(image)
+    with Client(url, api_key) as client:
+        found = client.score(content, label=label, job=job, step=step)
+    odds = "" if found.probability is None else f"probability {found.probability:.4f}, "
+    told = f"{odds}logit {found.logit:.4f}"
+    typer.echo(f"{image}: {told} (step {found.step} of job {found.job})")
 
 
 def main() -> None:
@@ -140,6 +178,13 @@ def _read_spec(file: Path) -> dict[str, Any]:  # Any: JSON; the service knows th
     if not isinstance(spec, dict):
         raise WrongInput(f"{file} holds {type(spec).__name__}, expected an object of knobs")
     return spec
+
+
+def _read_image(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WrongInput(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _knob(text: str) -> tuple[str, Any]:  # Any: the service says what a knob may hold

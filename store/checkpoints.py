@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
+from ganmodels.specs import FAMILIES
 from store.clock import now
 from store.errors import CheckpointNotFound, CheckpointPruned
-from store.tables import checkpoints
+from store.tables import checkpoints, jobs
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Milestone:
 
 COLUMNS = [checkpoints.c[name] for name in Checkpoint.__dataclass_fields__]
 WHOLE = (checkpoints.c.damaged_at.is_(None), checkpoints.c.pruned_at.is_(None))
-JUDGED_BY = "fd_classifier"  # the lower, the better
+DEFAULT_JUDGE = "fd_classifier"  # of a family that this version's menu does not know
 
 
 def record(
@@ -84,19 +85,25 @@ def whole(connection: Connection, job_number: int) -> list[Checkpoint]:
 def milestones(
     connection: Connection, job_numbers: Collection[int]
 ) -> dict[int, tuple[Milestone | None, Milestone | None]]:
-    """Return each job's newest whole checkpoint and the one of lowest `fd_classifier`, None where there is none."""
+    """Return each job's newest whole checkpoint and its best one, None where there is none.
+
+    The best is lowest in the figure that its family is judged by, among the checkpoints that were evaluated.
+    """
     query = (
-        select(checkpoints.c.job_number, checkpoints.c.step, checkpoints.c.created_at, checkpoints.c.metrics)
+        select(
+            checkpoints.c.job_number, checkpoints.c.step, checkpoints.c.created_at, checkpoints.c.metrics, jobs.c.family
+        )
+        .join(jobs)
         .where(checkpoints.c.job_number.in_(job_numbers), *WHOLE)
         .order_by(checkpoints.c.step)
     )
     latest: dict[int, Milestone] = {}
     best: dict[int, tuple[float, Milestone]] = {}
-    for number, step, created_at, metrics in connection.execute(query):
+    for number, step, created_at, metrics, family in connection.execute(query):
         latest[number] = Milestone(step, created_at)
-        distance = metrics.get(JUDGED_BY)
-        if distance is not None and (number not in best or distance < best[number][0]):
-            best[number] = distance, latest[number]
+        figure = metrics.get(FAMILIES[family].judged_by if family in FAMILIES else DEFAULT_JUDGE)
+        if figure is not None and (number not in best or figure < best[number][0]):
+            best[number] = figure, latest[number]
     return {number: (latest.get(number), best[number][1] if number in best else None) for number in job_numbers}
 
 

@@ -17,6 +17,7 @@ from store.clock import later, now
 from store.errors import LeaseLost
 from store.jobs import COLUMNS, Job, move, of_row
 from store.lifecycle import HELD, JobState
+from store.previews import Picture
 from store.tables import jobs
 
 Json = Mapping[str, Any]  # Any: JSON
@@ -155,11 +156,25 @@ def damaged(connection: Connection, held: Claim, found: Checkpoint, reason: str)
     events.append(connection, held.job.number, "checkpoint_damaged", {"step": found.step, "reason": reason})
 
 
-def preview(connection: Connection, held: Claim, step: int, path: str, sha256: str, width: int, height: int) -> None:
+def preview(connection: Connection, held: Claim, step: int, picture: Picture) -> None:
     """Point at a preview that is written whole."""
     _hold(connection, held)
-    previews.record(connection, held.job.number, step, path, sha256, width, height)
-    events.append(connection, held.job.number, "preview", {"step": step})
+    previews.record(connection, held.job.number, step, picture)
+    said = {} if picture.score is None else {"score": picture.score}
+    events.append(connection, held.job.number, "preview", {"step": step, **said})
+
+
+def health(connection: Connection, held: Claim, verdict: Json) -> None:
+    """Write a new verdict on the run, as an event and as the job's state of health."""
+    _hold(connection, held, health=dict(verdict))
+    events.append(connection, held.job.number, "health", verdict)
+
+
+def roll_back(connection: Connection, held: Claim, step: int, data: Json) -> None:
+    """Write that the run goes on from an earlier step, forgetting the points that came after it."""
+    _hold(connection, held, step=step)
+    metrics.forget_after(connection, held.job.number, step)
+    events.append(connection, held.job.number, "rolled_back", data)
 
 
 def note(connection: Connection, held: Claim, type_: str, data: Json) -> None:

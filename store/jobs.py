@@ -40,6 +40,7 @@ class Job:
     total_steps: int
     images_per_second: float | None
     metrics: Mapping[str, float | None]
+    health: Json | None
     token: int
     attempt: int
     failures: int
@@ -139,8 +140,8 @@ def queue_position(connection: Connection, job: Job) -> int | None:
     return connection.scalar(query)
 
 
-def newest_able(connection: Connection, labels: bool, among: int = 1000) -> Job | None:
-    """Return the newest job with a checkpoint to serve, one that serves labels if `labels`, or None.
+def newest_able(connection: Connection, what: str, among: int = 1000) -> Job | None:
+    """Return the newest job with a checkpoint that serves `what` (images, labels, classes or scores), or None.
 
     Looks at the `among` newest jobs that have a checkpoint.
     """
@@ -152,7 +153,7 @@ def newest_able(connection: Connection, labels: bool, among: int = 1000) -> Job 
     query = select(*COLUMNS).where(jobs.c.number.in_(serving)).order_by(jobs.c.number.desc()).limit(among)
     for row in connection.execute(query):
         job = of_row(row)
-        if not labels or _serves_labels(connection, job):
+        if _serves(connection, job, what):
             return job
     return None
 
@@ -230,7 +231,16 @@ def _insert(connection: Connection, asked: Json) -> Job:
     return job
 
 
-def _serves_labels(connection: Connection, job: Job) -> bool:
-    query = select(checkpoints.c.card).where(checkpoints.c.job_number == job.number).limit(1)
+def _serves(connection: Connection, job: Job, what: str) -> bool:
+    query = (
+        select(checkpoints.c.card)
+        .where(
+            checkpoints.c.job_number == job.number,
+            checkpoints.c.pruned_at.is_(None),
+            checkpoints.c.damaged_at.is_(None),
+        )
+        .order_by(checkpoints.c.step.desc())
+        .limit(1)
+    )
     card = connection.scalar(query)
-    return card is not None and "labels" in card["serves"]
+    return card is not None and what in card["serves"]

@@ -1,6 +1,6 @@
 """Previews: rows that point at the fixed-noise grids a job has drawn."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,22 +12,34 @@ from store.tables import previews
 
 @dataclass(frozen=True)
 class Preview:
-    """One grid of images, a PNG of `width` by `height` pixels."""
+    """One grid of images, a PNG of `width` by `height` pixels, and its images' mean estimate of being real."""
 
     step: int
     path: str
     sha256: str
     width: int
     height: int
+    score: float | None
     created_at: datetime
 
 
 COLUMNS = [previews.c[name] for name in Preview.__dataclass_fields__]
 
 
-def record(connection: Connection, job_number: int, step: int, path: str, sha256: str, width: int, height: int) -> None:
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is written: where, what it must digest to, its size, and what the discriminator holds of it."""
+
+    path: str
+    sha256: str
+    width: int
+    height: int
+    score: float | None
+
+
+def record(connection: Connection, job_number: int, step: int, picture: Picture) -> None:
     """Point at a picture that is written; a later attempt's replaces an earlier one's of the same step."""
-    values = {"path": path, "sha256": sha256, "width": width, "height": height, "created_at": now()}
+    values = {**asdict(picture), "created_at": now()}
     here = (previews.c.job_number == job_number, previews.c.step == step)
     if connection.execute(update(previews).where(*here).values(values)).rowcount == 0:
         connection.execute(insert(previews).values(job_number=job_number, step=step, **values))

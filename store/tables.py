@@ -52,6 +52,7 @@ jobs = Table(
     Column("total_steps", BigInteger, nullable=False),
     Column("images_per_second", Float),
     Column("metrics", JSON, nullable=False),  # the newest value of each
+    Column("health", JSON),  # the newest verdict on the run, its reasons and the step
     Column("token", BigInteger, nullable=False),  # rises with every claim; the fence
     Column("attempt", Integer, nullable=False),
     Column("failures", Integer, nullable=False),  # retryable ones since the newest checkpoint
@@ -124,6 +125,7 @@ previews = Table(
     Column("sha256", String(64), nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
+    Column("score", Float),  # the discriminator's mean estimate that the images are real
     Column("created_at", Instant, nullable=False),
 )
 

@@ -27,7 +27,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager"
 ASYNC_FILES: dict[str, str] = {
     "app/main.py": "the lifespan opens and closes what the process holds, in a thread",
     "app/errors.py": "the framework calls its exception handlers on the loop; they only phrase an answer",
-    "app/requests.py": "the middleware hands messages on",
+    "app/requests.py": "the middleware hands messages on, and a body is waited for",
     "app/resources.py": "hands out what the process holds already; transactions are opened in threads",
     "app/parameters.py": "looks at the URL alone; a thread would cost more than the look",
 }

@@ -11,6 +11,7 @@ from store.claims import Claim, Failure
 from store.database import Database
 from store.errors import LeaseLost
 from store.lifecycle import JobState
+from store.previews import Picture
 from store.settings import Settings
 from worker.authority import Authority, wanted_to_stop
 from worker.messages import (
@@ -20,11 +21,13 @@ from worker.messages import (
     Damaged,
     Ended,
     Failed,
+    HealthChanged,
     Noted,
     PreviewWritten,
     Progress,
     Report,
     Resolved,
+    RolledBack,
     Source,
     Stopped,
 )
@@ -103,8 +106,12 @@ class Attempt:
                 write(claims.report, step, points, speed)
             case CheckpointWritten(step=step, folder=folder, files=files, card=card):
                 write(claims.checkpoint, step, folder, files, card)
-            case PreviewWritten(step=step, path=path, sha256=sha256, width=width, height=height):
-                write(claims.preview, step, path, sha256, width, height)
+            case PreviewWritten(step=step):
+                write(claims.preview, step, Picture(**report.model_dump(exclude={"kind", "step"})))
+            case HealthChanged():
+                write(claims.health, report.model_dump(exclude={"kind"}))
+            case RolledBack(step=step):
+                write(claims.roll_back, step, report.model_dump(exclude={"kind"}))
             case Noted(type=type_, data=data):
                 write(claims.note, type_, data)
 
@@ -112,8 +119,8 @@ class Attempt:
         """Move the job on according to the child's last report."""
         write = self._authority.write
         match outcome:
-            case Ended():
-                return write(claims.succeed)
+            case Ended(reason=reason):
+                return write(claims.succeed, reason)
             case Stopped():
                 return write(claims.release, "stopped on request, at its last checkpoint")
             case Failed(code=code, message=message, step=step, retryable=retryable):

@@ -11,6 +11,7 @@ from pathlib import Path
 from ganmodels import classifier
 from ganmodels.classifier import Classifier
 from ganmodels.datasets import Dataset, load
+from ganmodels.specs.knobs import AdversarialKnobs, Knobs
 from store.artifacts import Artifacts
 from store.errors import ArtifactNotFound
 from worker.child import end_with_parent
@@ -20,6 +21,14 @@ THREADS = 1  # part of the result: a judge must not depend on how many CPUs its 
 
 class Judge:
     """The classifier of one data set: read from the artifacts, or on its way there."""
+
+    @classmethod
+    def of(cls, spec: Knobs, dataset: Dataset, artifacts: Artifacts, data_dir: str) -> "Judge | None":
+        """Find who judges a job's images; None where there are none to judge, or nobody will ask."""
+        if spec.evaluate_every is None or not isinstance(spec, AdversarialKnobs) or dataset.facts.kind == "points":
+            return None
+        judged_as = dataset.facts.judged_as
+        return cls(load(judged_as, Path(data_dir)) if judged_as else dataset, artifacts, data_dir)
 
     def __init__(self, dataset: Dataset, artifacts: Artifacts, data_dir: str) -> None:
         """Start to train it, in a process of its own, unless it is there."""

@@ -84,6 +84,26 @@ class PreviewWritten(Message):
     sha256: str
     width: int
     height: int
+    score: float | None
+
+
+class HealthChanged(Message):
+    """The run is judged otherwise than before."""
+
+    kind: Literal["health"] = "health"
+    verdict: Literal["healthy", "collapsing", "discriminator_dominates", "diverging"]
+    step: int
+    reasons: list[str]
+
+
+class RolledBack(Message):
+    """Training goes on from an earlier step with fresh noise, since a number was not finite."""
+
+    kind: Literal["rolled_back"] = "rolled_back"
+    step: int
+    left: int
+    rollbacks: int
+    reason: str
 
 
 class Noted(Message):
@@ -95,9 +115,10 @@ class Noted(Message):
 
 
 class Ended(Message):
-    """The last step is done and everything is written."""
+    """The last step is done and everything is written; `reason` says why there are no more, where it was not all."""
 
     kind: Literal["ended"] = "ended"
+    reason: str | None = None
 
 
 class Stopped(Message):
@@ -117,5 +138,18 @@ class Failed(Message):
     retryable: bool
 
 
-Report = Resolved | Damaged | Began | Progress | CheckpointWritten | PreviewWritten | Noted | Ended | Stopped | Failed
+Report = (
+    Resolved
+    | Damaged
+    | Began
+    | Progress
+    | CheckpointWritten
+    | PreviewWritten
+    | HealthChanged
+    | RolledBack
+    | Noted
+    | Ended
+    | Stopped
+    | Failed
+)
 REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])

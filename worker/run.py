@@ -1,28 +1,28 @@
-"""A training run inside the child: when to log, preview, checkpoint, evaluate and stop; how failures are classed."""
+"""A training run inside the child: when to log, preview, checkpoint, evaluate, roll back and stop."""
 
-import hashlib
-import io
 import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from ganmodels import checkpoints, evaluation, precision, previews
+from ganmodels import checkpoints, evaluation, health, precision, requested
 from ganmodels.checkpoints import CheckpointDamaged
-from ganmodels.datasets import Dataset, DatasetUnavailable, load
+from ganmodels.datasets import Dataset, load
 from ganmodels.export import Exporter
 from ganmodels.family import ImageShape
-from ganmodels.specs import NUMERICS_VERSION, SPEC
+from ganmodels.specs import FAMILIES, NUMERICS_VERSION, SPEC
+from ganmodels.specs.knobs import AdversarialKnobs
 from ganmodels.training import State, start, train
 from store.artifacts import Artifacts
 from store.errors import ArtifactNotFound
+from worker.epochs import Epochs
+from worker.failures import Diverged, NumericsChanged, classed, finite_or_raise, whole_or_raise
 from worker.judge import Judge
 from worker.messages import (
     Assignment,
@@ -31,28 +31,23 @@ from worker.messages import (
     Damaged,
     Ended,
     Failed,
-    Message,
+    HealthChanged,
     Noted,
     PreviewWritten,
-    Progress,
     Resolved,
+    RolledBack,
     Source,
     Stopped,
 )
+from worker.pictures import Written, draw
+from worker.reporter import Reporter, Send
+from worker.selection import Selection
 
-REPORT_SECONDS = 0.5  # points wait so long at most, so that a fast run does not write thousands of rows one by one
+MOST_ROLLBACKS = 3
+OBSERVATIONS = 100  # of the run's health, in all
 
-Send = Callable[[Message], None]
 Split = Literal["validation", "test"]
 NO_FIGURES: Mapping[str, float] = {}
-
-
-class NumericsChanged(Exception):
-    """The job began under other conditions than this worker's; going on would not give the same numbers."""
-
-
-class Diverged(Exception):
-    """A loss is no longer finite."""
 
 
 def train_assigned(assignment: Assignment, send: Send, stopping: threading.Event) -> None:
@@ -66,27 +61,6 @@ def train_assigned(assignment: Assignment, send: Send, stopping: threading.Event
         code, retryable = classed(error)
         step = run.state.step if run else 0
         send(Failed(code=code, message=str(error) or repr(error), step=step, retryable=retryable))
-
-
-def classed(error: Exception) -> tuple[str, bool]:
-    """Name a failure, and tell whether trying again may help."""
-    match error:
-        case DatasetUnavailable():
-            return "dataset_unavailable", False
-        case NumericsChanged():
-            return "numerics_changed", False
-        case Diverged():
-            return "diverged", False
-        case torch.OutOfMemoryError() | MemoryError():
-            return "out_of_memory", False
-        case torch.AcceleratorError():
-            return "device", True
-        case OSError():
-            return "io", True
-        case ValueError():
-            return "bad_spec", False
-        case _:
-            return "internal", False
 
 
 class Run:
@@ -104,132 +78,198 @@ class Run:
         numerics = numerics_of(self._dataset)
         refuse_changes(assignment.numerics, numerics)
         send(Resolved(spec=self.spec.model_dump(mode="json"), numerics=numerics))
-        self.state = self._resume(assignment)
-        self._reporter = Reporter(send, self.state.step, self.spec.batch_size)
+        self._sources = list(assignment.sources)
         self._exporter: Exporter | None = None
-        judged = self.spec.evaluate_every is not None and bool(self._dataset.facts.label_names)
-        self._judge = Judge(self._dataset, self._artifacts, assignment.data_dir) if judged else None
+        self._cpu_began, self._cpu_before = time.process_time(), 0.0
+        self.state = self._resume()
+        self._reporter = Reporter(send, self.state.step, self.spec.batch_size)
+        self._judge = Judge.of(self.spec, self._dataset, self._artifacts, assignment.data_dir)
         send(Began(step=self.state.step))
 
     def go(self) -> None:
+        """Train to the end; where a number is not finite, go back and on, if the spec says so and it is not vain."""
+        while True:
+            try:
+                return self._train()
+            except Diverged as fault:
+                if self.spec.on_divergence != "rollback" or self.state.rollbacks >= MOST_ROLLBACKS:
+                    raise
+                self._roll_back(fault)
+
+    def _train(self) -> None:
         """Train; log, draw, keep and judge at the steps the spec names."""
+        reason = None
+        pretrained = 0
+        monitor = health.Monitor(self.spec.total_steps, health.spread_of(self._dataset.train))
         for step, metrics in train(self.spec, self.state, self._dataset.train):
-            self._after(step, metrics)
+            if step == 0:
+                pretrained += 1
+                self._after_pretraining(pretrained, metrics)
+            else:
+                self._after(step, metrics, monitor)
             if self._stopping.is_set() and step < self.spec.total_steps:
                 self._checkpoint()
                 self._send(Stopped(step=step))
                 return
-        self._evaluate("test")
-        self._reporter.flush()
-        self._send(Ended())
+            if self._selection.exhausted(self.spec.early_stop):
+                reason = f"stopped early at step {step}: {self._selection.since} evaluations without a better one"
+                break
+        self._conclude()
+        self._send(Ended(reason=reason))
 
-    def _after(self, step: int, metrics: dict[str, Tensor]) -> None:
+    def _after_pretraining(self, update: int, metrics: dict[str, Tensor]) -> None:
+        total = self.spec.d_pretrain_steps
+        if update == total or update % max(1, total // 10) == 0:
+            numbers = finite_or_raise(0, metrics)
+            self._send(Noted(type="pretraining", data={"update": update, "of": total, "d_loss": numbers["d_loss"]}))
+
+    def _after(self, step: int, metrics: dict[str, Tensor], monitor: health.Monitor) -> None:
         spec, last = self.spec, step == self.spec.total_steps
+        keeps, evaluates = last or step % spec.checkpoint_every == 0, _due(step, spec.evaluate_every, last)
+        draws, logs = last or step % spec.preview_every == 0, last or step % spec.log_every == 0
+        observes = step % max(1, spec.total_steps // OBSERVATIONS) == 0
         self._reporter.step(step)
-        if last or step % spec.log_every == 0:
-            self._reporter.log(step, finite_or_raise(step, metrics))
-        if last or step % spec.preview_every == 0:
+        # On a GPU each look waits for it, so that it looks no more often than it has to.
+        if keeps or evaluates or draws or logs or observes or self.state.device == "cpu":
+            numbers = finite_or_raise(step, metrics)
+            self._epochs.add(numbers)
+            if logs:
+                self._reporter.log(step, numbers)
+            if observes:
+                self._observe(step, numbers, monitor)
+        if "labeled" in type(spec).model_fields and self._epochs.over(step):
+            self._close_epoch(step)
+        if draws and isinstance(spec, AdversarialKnobs):
             self._preview()
-        figures: dict[str, float] = {}
-        if not last and spec.evaluate_every and step % spec.evaluate_every == 0:
-            figures = self._evaluate("validation")
-        if last or step % spec.checkpoint_every == 0:
+        figures = self._evaluate("validation") if evaluates else {}
+        better = self._selection.consider(step, figures)
+        if keeps or better or self._selection.exhausted(spec.early_stop):
             self._checkpoint(figures)
 
-    def _resume(self, assignment: Assignment) -> State:
+    def _observe(self, step: int, numbers: Mapping[str, float], monitor: health.Monitor) -> None:
+        if not isinstance(self.spec, AdversarialKnobs):
+            return
+        verdict = monitor.observe(step, numbers, health.diversity(self.spec, self.state))
+        if verdict is not None:
+            self._send(HealthChanged(verdict=verdict.kind, step=verdict.step, reasons=list(verdict.reasons)))
+
+    def _close_epoch(self, step: int) -> None:
+        """Log the epoch's means beside the same of the validation images."""
+        held_out = evaluation.held_out(self.spec, self.state, self._dataset.validation, most=1_000)
+        told = {"d_loss": "validation_loss_d", "g_loss": "validation_loss_g", "batch_accuracy": "validation_accuracy"}
+        figures = {name: held_out[metric] for metric, name in told.items() if metric in held_out}
+        self._reporter.log(step, {**self._epochs.close(step), **figures})
+
+    def _resume(self) -> State:
+        """Read the newest whole checkpoint, or start anew."""
         facts = self._dataset.facts
         shape = ImageShape(channels=facts.channels, size=facts.size, labels=len(facts.label_names))
-        for source in assignment.sources:
+        progress: Mapping[str, Any] = {}
+        state = None
+        while state is None and self._sources:
+            source = self._sources[0]
             try:
                 files = {name: self._read(source, name) for name in source.files}
-                return checkpoints.restore(files, self.spec, shape, self.spec.device)
+                state = checkpoints.restore(files, self.spec, shape, self.spec.device)
+                progress = json.loads(files[checkpoints.CARD])["progress"]
             except (CheckpointDamaged, ArtifactNotFound) as damage:
                 self._send(Damaged(step=source.step, reason=str(damage)))
-        return start(self.spec, shape, self.spec.device)
+                del self._sources[0]
+        self._selection = Selection.of(FAMILIES[self.spec.family].judged_by, progress.get("selection"))
+        self._cpu_before = max(self._cpu_before, progress.get("cpu_seconds", 0.0))
+        self._epochs = Epochs(-(-len(self._dataset.train) // self.spec.batch_size), progress.get("epoch"))
+        return state or start(self.spec, shape, self.spec.device)
+
+    def _roll_back(self, fault: Diverged) -> None:
+        """Return to the newest checkpoint, or to the start, with noise that no step has drawn yet."""
+        rollbacks, left = self.state.rollbacks + 1, self.state.step
+        self.state = self._resume()
+        self.state.rollbacks = rollbacks
+        self._exporter = None
+        self._reporter.rewind(self.state.step)
+        self._send(RolledBack(step=self.state.step, left=left, rollbacks=rollbacks, reason=str(fault)))
 
     def _read(self, source: Source, name: str) -> bytes:
         content = self._artifacts.get(f"{source.folder}/{name}")
-        if sha256(content) != source.files[name]["sha256"]:
-            raise CheckpointDamaged(f"{name} with SHA-256 {sha256(content)}", source.files[name]["sha256"])
+        if checkpoints.digest_of(content) != source.files[name]["sha256"]:
+            raise CheckpointDamaged(
+                f"{name} with SHA-256 {checkpoints.digest_of(content)}", source.files[name]["sha256"]
+            )
         return content
 
     def _checkpoint(self, figures: Mapping[str, float] = NO_FIGURES) -> None:
         """Write every file, then point at them; `figures` are what was measured of these very weights."""
-        self._exporter = self._exporter or Exporter(self.spec, self.state)
         step = self.state.step
+        for player in filter(None, (self.state.generator, self.state.discriminator)):
+            whole_or_raise(step, player.network)
+        self._exporter = self._exporter or Exporter(self.spec, self.state)
         folder = f"{self._job_folder}/checkpoints/{step}"
-        files = checkpoints.pack(
-            self.spec, self.state, self._dataset, {**self._reporter.newest, **figures}, self._exporter
-        )
+        metrics = {**self._reporter.newest, **figures}
+        progress = {
+            "selection": self._selection.as_json(),
+            "epoch": self._epochs.as_json(),
+            "cpu_seconds": self._cpu_seconds(),
+        }
+        files = checkpoints.pack(self.spec, self.state, self._dataset, metrics, self._exporter, progress)
         for name, content in files.items():
             self._artifacts.put(f"{folder}/{name}", content)
-        card = json.loads(files["card.json"])
+        card = json.loads(files[checkpoints.CARD])
         listed = card.pop("files")
-        listed["card.json"] = {"sha256": sha256(files["card.json"]), "size": len(files["card.json"])}
+        content = files[checkpoints.CARD]
+        listed[checkpoints.CARD] = {"sha256": checkpoints.digest_of(content), "size": len(content)}
         self._reporter.flush()
         self._send(CheckpointWritten(step=step, folder=folder, files=listed, card=card))
+        self._sources.insert(0, Source(step=step, folder=folder, files=listed))
 
     def _preview(self) -> None:
-        pixels = previews.preview(self.spec, self.state).numpy()
-        picture = Image.fromarray(pixels)
-        content = io.BytesIO()
-        picture.save(content, format="PNG")
         step = self.state.step
-        path = f"{self._job_folder}/previews/{step}.png"
-        self._artifacts.put(path, content.getvalue())
-        digest = sha256(content.getvalue())
-        width, height = picture.size
-        self._send(PreviewWritten(step=step, path=path, sha256=digest, width=width, height=height))
+        written: Written = draw(self.spec, self.state, self._artifacts, f"{self._job_folder}/previews/{step}.png")
+        self._send(PreviewWritten(step=step, **vars(written)))
 
     def _evaluate(self, split: Split) -> dict[str, float]:
-        """Judge the averaged generator by the data set's own classifier; the figures are metrics like any other."""
-        if self._judge is None:
-            return {}
+        """Measure what was learned against a split; the figures are metrics like any other, those of test by name."""
         self._reporter.flush()
-        judge = self._judge.await_classifier()
-        figures = evaluation.evaluate(self.spec, self.state.averaged, self._dataset, judge, split, seed=self.spec.seed)
-        self._reporter.report(self.state.step, figures)
-        self._send(Noted(type="evaluation", data={"step": self.state.step, "split": split, **figures}))
+        judge = self._judge.await_classifier() if self._judge else None
+        figures = evaluation.evaluate(self.spec, self.state, self._dataset, judge, split)
+        self._tell(figures, split)
         return figures
 
+    def _tell(self, figures: Mapping[str, float], split: Split) -> None:
+        step = self.state.step
+        told = {f"test_{name}": value for name, value in figures.items()} if split == "test" else dict(figures)
+        self._reporter.report(step, told)
+        self._send(Noted(type="evaluation", data={"step": step, "split": split, **figures}))
 
-class Reporter:
-    """Gathers points and sends them twice a second, with the speed since the last time."""
+    def _conclude(self) -> None:
+        """Read the test split, once: the final networks, what was asked for by name, and the best on validation."""
+        self._reporter.report(self.state.step, {"cpu_seconds": self._cpu_seconds()})
+        if self.spec.evaluate_every is None:
+            return
+        self._evaluate("test")
+        for name in self.spec.measures:
+            self._tell(requested.measure(name, self.spec, self.state, self._dataset), "test")
+        if self._selection.step not in (None, self.state.step):
+            self._tell(self._of_the_best(), "test")
+        self._reporter.flush()
 
-    def __init__(self, send: Send, step: int, batch_size: int) -> None:
-        """Start to count at `step`."""
-        self._send = send
-        self._step = self._sent_step = step
-        self._batch_size = batch_size
-        self._points: list[tuple[int, dict[str, float]]] = []
-        self._sent_at = time.monotonic()
-        self.newest: dict[str, float] = {}
+    def _cpu_seconds(self) -> float:
+        """Give what the job has cost so far, over all attempts that led here: training, validation, checkpoints."""
+        return self._cpu_before + time.process_time() - self._cpu_began
 
-    def step(self, step: int) -> None:
-        """Note that a step is done."""
-        self._step = step
-        if time.monotonic() - self._sent_at >= REPORT_SECONDS:
-            self.flush()
+    def _of_the_best(self) -> dict[str, float]:
+        """Measure the checkpoint chosen on validation, apart from the final one."""
+        [source] = [source for source in self._sources if source.step == self._selection.step]
+        files = {name: self._read(source, name) for name in source.files}
+        best = checkpoints.restore(files, self.spec, self.state.shape, self.spec.device)
+        judge = self._judge.await_classifier() if self._judge else None
+        figures = evaluation.evaluate(self.spec, best, self._dataset, judge, "test")
+        judged_by = self._selection.judged_by
+        return {f"best_{judged_by}": figures[judged_by], "best_step": float(source.step)}
 
-    def log(self, step: int, numbers: dict[str, float]) -> None:
-        """Keep a point to send."""
-        self._points.append((step, numbers))
-        self.newest |= numbers
 
-    def flush(self) -> None:
-        """Send what there is."""
-        now = time.monotonic()
-        done = self._step - self._sent_step
-        speed = done * self._batch_size / (now - self._sent_at) if done and now > self._sent_at else None
-        if done or self._points:
-            self._send(Progress(step=self._step, points=self._points, images_per_second=speed))
-        self._points, self._sent_at, self._sent_step = [], now, self._step
-
-    def report(self, step: int, figures: dict[str, float]) -> None:
-        """Send what was measured beside the training, and leave the time that it took out of the speed."""
-        self._points.append((step, figures))
-        self.flush()
-        self._sent_at = time.monotonic()
+def _due(step: int, every: int | None, last: bool) -> bool:
+    """Tell whether validation is to be looked at: at the end too, so that the last checkpoint can be compared."""
+    return bool(every) and (last or step % (every or 1) == 0)
 
 
 def numerics_of(dataset: Dataset) -> dict[str, Any]:  # Any: JSON
@@ -250,18 +290,3 @@ def refuse_changes(earlier: dict[str, Any] | None, found: dict[str, Any]) -> Non
                 f"the job began with {name} {earlier[name]}, this worker has {found[name]}; "
                 "submit the spec anew to train under the new one"
             )
-
-
-def finite_or_raise(step: int, metrics: dict[str, Tensor]) -> dict[str, float]:
-    """Read the metrics off the device. Raises Diverged when one is not finite."""
-    numbers = {name: float(value) for name, value in metrics.items()}
-    wrong = {name: value for name, value in numbers.items() if value - value != 0}
-    if wrong:
-        named = ", ".join(f"{name} = {value}" for name, value in wrong.items())
-        raise Diverged(f"not finite at step {step}: {named}")
-    return numbers
-
-
-def sha256(content: bytes) -> str:
-    """Return the digest as lower-case hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()

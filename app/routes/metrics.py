@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query
 from sqlalchemy import Connection
@@ -13,8 +13,10 @@ from app import documents
 from app.documents import Page, PointDocument, SeriesDocument, problems
 from app.parameters import MOST, JobId, Whole
 from app.patterns import TEXT
+from app.refusals import InputRefused
 from app.resources import Reading
 from store import jobs, metrics
+from store.jobs import Job
 
 router = APIRouter(tags=["jobs"])
 
@@ -27,6 +29,23 @@ MaxPoints = Annotated[
     Whole,
     Query(ge=2, le=10_000, description="Thin each curve to so many points; its ends, lows and highs are kept."),
 ]
+Form = Annotated[
+    Literal["long", "epochs"],
+    Query(
+        description="`long`: a row for each value. `epochs`, for CSV alone: a row for each epoch and a column for each "
+        "loss and accuracy, in training and in validation; never thinned."
+    ),
+]
+EPOCH = "epoch"
+COLUMNS: Mapping[str, str] = {  # of the wide form → the metric in it
+    "epoch": EPOCH,
+    "train_loss_D": "train_loss_d",
+    "train_loss_G": "train_loss_g",
+    "train_acc": "train_accuracy",
+    "cv_loss_D": "validation_loss_d",
+    "cv_loss_G": "validation_loss_g",
+    "cv_acc": "validation_accuracy",
+}
 CSV = {"text/csv": {"schema": {"type": "string"}, "example": "name,step,value\nd_loss,100,0.62\n"}}
 
 
@@ -42,13 +61,16 @@ def read_metrics(
     name: Names = None,
     from_step: FromStep = 0,
     max_points: MaxPoints = 1000,
+    form: Form = "long",
     accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
 ) -> Response:
-    """Return the job's curves. With `Accept: text/csv`, as rows of name, step and value."""
+    """Return the job's curves. With `Accept: text/csv`, as rows of name, step and value, or one row for each epoch."""
     job = jobs.get(connection, job_id)
+    vary = {"Vary": "Accept"}
+    if form == "epochs":
+        return Response(_epochs(connection, job, name, from_step, accept), headers=vary, media_type="text/csv")
     wanted = list(dict.fromkeys(name)) if name else metrics.names(connection, job.number)
     series = [_series(connection, job.number, each, from_step, max_points) for each in wanted]
-    vary = {"Vary": "Accept"}
     if prefers_csv(accept):
         return Response(_csv(series), headers=vary, media_type="text/csv")
     body = documents.page(series, wanted, has_more=False).model_dump_json()
@@ -62,6 +84,27 @@ def prefers_csv(accept: str) -> bool:
         kind, *parameters = (part.strip().lower() for part in item.split(";"))
         ranks[kind] = _quality(parameters)
     return ranks.get("text/csv", 0) > ranks.get("application/json", 0)
+
+
+def _epochs(connection: Connection, job: Job, names: Sequence[str] | None, from_step: int, accept: str) -> str:
+    """Write one row for each step at which an epoch ended; a cell is empty where its metric has no value there."""
+    if not prefers_csv(accept):
+        raise InputRefused("/form", "The form by epochs is CSV alone; ask for it with `Accept: text/csv`.")
+    if names is not None:
+        raise InputRefused("/name", "The form by epochs has columns of its own; leave `name` out.")
+    values = {
+        column: {point.step: point.value for point in metrics.series(connection, job.number, metric, from_step)}
+        for column, metric in COLUMNS.items()
+    }
+    if not metrics.series(connection, job.number, EPOCH):
+        raise InputRefused("/form", f"Job {job.id} ({job.family}) counts no epochs; leave `form` out.")
+    rows = [[_cell(values[column].get(step)) for column in COLUMNS] for step in values[EPOCH]]
+    return _table([list(COLUMNS), *rows])
+
+
+def _cell(value: float | None) -> float | int | None:
+    """Write a whole number without its fraction, as epochs are counted."""
+    return int(value) if value is not None and value.is_integer() else value
 
 
 def _quality(parameters: Sequence[str]) -> float:
@@ -81,9 +124,11 @@ def _series(connection: Connection, job_number: int, name: str, from_step: int, 
 
 
 def _csv(series: Sequence[SeriesDocument]) -> str:
+    rows = [[each.name, point.step, point.value] for each in series for point in each.points]
+    return _table([["name", "step", "value"], *rows])
+
+
+def _table(rows: Iterable[Sequence[object]]) -> str:
     target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["name", "step", "value"])
-    for each in series:
-        writer.writerows([each.name, point.step, point.value] for point in each.points)
+    csv.writer(target, lineterminator="\n").writerows(rows)
     return target.getvalue()

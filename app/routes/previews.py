@@ -8,7 +8,7 @@ from app.conditional import is_fresh, not_modified
 from app.documents import Page, PreviewDocument, headers, problems
 from app.parameters import AfterStep, IfNoneMatch, JobId, Limit, StepPath
 from app.resources import Held, Reading
-from app.serving.generators import verify
+from app.serving.graphs import verify
 from store import jobs, previews
 
 router = APIRouter(tags=["jobs"])

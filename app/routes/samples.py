@@ -1,27 +1,25 @@
 """`/sample`: images from a trained generator; with a seed, the answer is a pure function of its URL."""
 
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Query
-from pydantic import Field
-from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.conditional import is_fresh, not_modified
 from app.documents import MEANINGS, headers, problems
-from app.parameters import MOST, IfNoneMatch, Whole
-from app.patterns import GRID, TEXT, UUID
-from app.refusals import FileDamaged, InputRefused
+from app.parameters import MOST, IfNoneMatch, JobWanted, LabelWanted, StepWanted, Whole
+from app.patterns import GRID
+from app.refusals import InputRefused
 from app.resources import Held, Reading
-from app.serving import choices, images
-from app.serving.drawings import MEDIA_TYPES, Drawing, Format, Wish
-from app.serving.generators import Generators
+from app.serving import choices
+from app.serving.drawings import PICTURES, Drawing, Format, Wish
+from app.serving.graphs import Graphs
+from app.serving.wrappings import MEDIA_TYPES, wrap
+from store.checkpoints import Checkpoint
 from store.jobs import Job
 
 router = APIRouter(tags=["sample"])
-log = structlog.get_logger()
 
 MOST_IMAGES = 1000
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -34,22 +32,13 @@ IMAGES = {
     "headers": headers(
         X_Seed="The seed, drawn where none was given.",
         X_Label="The label's index, asked for or drawn; left out where the images have several or none.",
+        X_Label_Confidence="Where the model's class head chose images of the label: the lowest p(label) among them.",
         X_Checkpoint_Step="The step of the checkpoint that drew them.",
         X_Job_ID="The job of that checkpoint.",
         ETag="Of the bytes, where a seed was given.",
     ),
 }
 
-LabelWanted = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=100,
-        pattern=TEXT,
-        description="A label's index or name. Left out, a model that knows labels draws one per image.",
-        examples=["7"],
-    ),
-]
 Count = Annotated[
     Whole | None,
     Query(ge=1, le=MOST_IMAGES, description="How many images; 1, or as many as `grid` has places.", examples=[16]),
@@ -62,18 +51,12 @@ Index = Annotated[
     Whole,
     Query(ge=0, le=MOST, description="The first image's index: with n = 1, image `index` of the seed's row alone."),
 ]
-JobWanted = Annotated[
-    str | None, Query(pattern=UUID, description="The job that draws; the newest that can answer when left out.")
-]
-StepWanted = Annotated[
-    Annotated[Whole, Field(ge=0, le=MOST)] | Literal["latest", "best"],
-    Query(description="Which checkpoint: `latest`, `best` (of lowest `fd_classifier`), or a step to go back to."),
-]
 FormatWanted = Annotated[
     Format,
     Query(
         description="`png` and `webp`: one picture, a grid of several images. `npz`: `images` uint8 (N, H, W, C), "
-        "`labels` (−1: none), `seed`. `zip`: a PNG per image. `json`: PNGs in base64."
+        "`labels` (−1: none), `seed`. `zip`: a PNG per image. `json`: PNGs in base64. Points of the plane are dots in "
+        "one picture, `points` float32 (N, 2) in `npz`, and pairs of numbers in `json`."
     ),
 ]
 Grid = Annotated[
@@ -107,60 +90,57 @@ def sample(
     """Draw images from a checkpoint of a job, which may still be training.
 
     With `seed`, the answer is a pure function of checkpoint, label, seed, n, index and format: the same bytes, always.
+    A generator that takes no labels still answers for one where the model has a class head: of up to 64 candidates for
+    an image, the first that the head is sure of is taken, and 503 says so when there is none.
     """
-    count, rows, columns = _layout(n, grid, format)
+    places = _places(grid, format)
     if format is Format.NPZ and scale > 1:
-        raise InputRefused("/scale", "An npz holds the images as they are drawn; leave `scale` out.")
+        raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
     drawn_seed = secrets.randbits(32) if seed is None else seed
-    wish = Wish(drawn_seed, index, count, label, format, rows, columns, scale)
-    found = choices.find_job(connection, job, label)
+    wish = Wish(drawn_seed, index, _count(n, places), label, format, places, scale)
+    found = choices.find_job(connection, job, wish.what, label)
     cache = _cache_control(found, step, seed)
-    if seed is None:
-        if_none_match = None
-    return _answer(connection, held.generators, found, step, wish, cache, if_none_match)
+    known = None if seed is None else if_none_match
+
+    def draw(checkpoint: Checkpoint) -> Response:
+        return _draw(Drawing.plan(found, checkpoint, wish), held.graphs, cache, known)
+
+    return choices.answer(found, choices.candidates(connection, found, step, wish.what, label), draw)
 
 
-def _answer(
-    connection: Connection,
-    generators: Generators,
-    job: Job,
-    step: int | str,
-    wish: Wish,
-    cache: str,
-    if_none_match: str | None,
-) -> Response:
-    """Draw from the first checkpoint that is whole; raise FileDamaged when none of those that may answer is."""
-    damage: FileDamaged | None = None
-    for checkpoint in choices.candidates(connection, job, step, wish.label):
-        drawing = Drawing.plan(job, checkpoint, wish)
-        described = {**_headers(drawing), "Cache-Control": cache}
-        if is_fresh(if_none_match, drawing.tag):
-            return not_modified(described)
-        try:
-            generator = generators.open(job.id, checkpoint)
-        except FileDamaged as found:
-            log.error("checkpoint damaged", job=job.id, step=checkpoint.step, reason=str(found))
-            damage = damage or found
-            continue
-        return Response(drawing.draw(generator), headers=described, media_type=MEDIA_TYPES[wish.format])
-    assert damage is not None  # candidates yields at least one, or raises
-    raise damage
+def _draw(drawing: Drawing, graphs: Graphs, cache: str, if_none_match: str | None) -> Response:
+    described = {**_headers(drawing), "Cache-Control": cache}
+    if is_fresh(if_none_match, drawing.tag):
+        return not_modified(described)
+    drawn = drawing.draw(graphs)
+    if drawn.confidence is not None:
+        described["X-Label-Confidence"] = f"{drawn.confidence:.6f}"
+    return Response(wrap(drawing, drawn), headers=described, media_type=MEDIA_TYPES[drawing.wish.format])
 
 
-def _layout(n: int | None, grid: str | None, format: Format) -> tuple[int, int, int]:
-    """Return how many images, in how many rows and columns."""
+def _places(grid: str | None, format: Format) -> tuple[int, int] | None:
+    """Return the rows and columns of a grid."""
     if grid is None:
-        count = n or 1
-        return count, *images.near_square(count)
-    if format not in (Format.PNG, Format.WEBP):
+        return None
+    if format not in PICTURES:
         raise InputRefused("/grid", f"A grid is for `png` and `webp`; {format} has the images one by one.")
     rows, columns = (int(side) for side in grid.split("x"))
+    return rows, columns
+
+
+def _count(n: int | None, places: tuple[int, int] | None) -> int:
+    """Return how many images are wished for; raise InputRefused for more than the grid or an answer can hold."""
+    if places is None:
+        return n or 1
+    rows, columns = places
     count = rows * columns if n is None else n
     if count > rows * columns:
-        raise InputRefused("/grid", f"{grid} has {rows * columns} places for {count} images.")
+        raise InputRefused("/grid", f"{rows}x{columns} has {rows * columns} places for {count} images.")
     if count > MOST_IMAGES:
-        raise InputRefused("/grid", f"{grid} has {count} places; at most {MOST_IMAGES} images can be asked for.")
-    return count, rows, columns
+        raise InputRefused(
+            "/grid", f"{rows}x{columns} has {count} places; at most {MOST_IMAGES} images can be asked for."
+        )
+    return count
 
 
 def _headers(drawing: Drawing) -> dict[str, str]:

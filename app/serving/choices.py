@@ -1,14 +1,16 @@
-"""What a request for images means: which job, which checkpoints, which label."""
+"""What a request means: which job, which checkpoints, which label."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+import structlog
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from app.inputs import one_of, shown
-from app.refusals import InputRefused, NothingToServe, NothingToServeYet
+from app.refusals import FileDamaged, InputRefused, NothingToServe, NothingToServeYet
+from app.serving.cards import ABILITIES, IMAGES, LABELS, abilities
 from ganmodels.specs import DATASETS, SPEC
 from store import checkpoints, jobs
 from store.checkpoints import Checkpoint
@@ -18,30 +20,38 @@ from store.jobs import Filters, Job
 RETRY_AFTER = timedelta(seconds=5)
 LOOKED_AT = 100
 HOW_TO_POST = 'post one: POST /jobs with {"family": "dcgan", "conditional": true, "dataset": "mnist"}'
+WHO_CAN = "GET /families says which families can"
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger()
 
 
-def find_job(connection: Connection, job_id: str | None, label: str | None) -> Job:
-    """Return the job named, else the newest that can answer.
+def find_job(connection: Connection, job_id: str | None, what: str, label: str | None = None) -> Job:
+    """Return the job named, else the newest with a checkpoint that serves `what`.
 
     Raises JobNotFound, InputRefused where a label is wanted and none serves any, NothingToServeYet, NothingToServe.
     """
     if job_id is not None:
         return jobs.get(connection, job_id)
-    if job := jobs.newest_able(connection, labels=label is not None):
+    if job := jobs.newest_able(connection, what):
         return job
     newest, _ = jobs.page(connection, Filters(), None, LOOKED_AT)
     for job in newest:
-        if not job.terminal and (label is None or label_names(job, None)):
-            _refuse_to_wait(job, label)
-    if label is not None and (job := jobs.newest_able(connection, labels=False)):
-        raise InputRefused("/label", _no_labels(job))
-    raise NothingToServe(f"no job has a checkpoint; {HOW_TO_POST}")
+        if not job.terminal and what in promised(job):
+            _refuse_to_wait(job, what, label)
+    if what == LABELS and (job := jobs.newest_able(connection, IMAGES)):
+        check_able(job, promised(job), what)
+    how = HOW_TO_POST if what in (IMAGES, LABELS) else WHO_CAN
+    raise NothingToServe(f"no job has a checkpoint that can {ABILITIES[what]}; {how}")
 
 
-def candidates(connection: Connection, job: Job, step: int | str, label: str | None) -> Iterator[Checkpoint]:
+def candidates(
+    connection: Connection, job: Job, step: int | str, what: str, label: str | None = None
+) -> Iterator[Checkpoint]:
     """Yield the checkpoints that may answer, the one asked for first; only `latest` has others to fall back on.
 
-    Raises CheckpointNotFound, CheckpointPruned or NothingToServeYet; InputRefused for a label that never will be.
+    Raises CheckpointNotFound, CheckpointPruned or NothingToServeYet; InputRefused for what the job never will serve.
     """
     if isinstance(step, int):
         yield checkpoints.at(connection, job.number, step)
@@ -49,7 +59,7 @@ def candidates(connection: Connection, job: Job, step: int | str, label: str | N
     newest_first = _newest_first(connection, job)
     newest = next(newest_first, None)
     if newest is None:
-        _refuse_to_wait(job, label)
+        _refuse_to_wait(job, what, label)
     if step == "best":
         yield _best(connection, job)
     else:
@@ -57,34 +67,51 @@ def candidates(connection: Connection, job: Job, step: int | str, label: str | N
         yield from newest_first
 
 
-def label_index(text: str, job: Job, checkpoint: Checkpoint | None) -> int:
-    """Return the index of the label asked for by index or name; raise InputRefused unless the job serves it."""
-    names = label_names(job, checkpoint)
-    if names is None:
-        raise InputRefused("/label", _no_labels(job))
-    for index in range(len(names)):
+def answer(job: Job, found: Iterable[Checkpoint], ask: Callable[[Checkpoint], Answer]) -> Answer:
+    """Answer from the first checkpoint whose files are whole; raise FileDamaged when none of those found is."""
+    damage: FileDamaged | None = None
+    for checkpoint in found:
+        try:
+            return ask(checkpoint)
+        except FileDamaged as error:
+            log.error("checkpoint damaged", job=job.id, step=checkpoint.step, reason=str(error))
+            damage = damage or error
+    assert damage is not None  # candidates yields at least one, or raises
+    raise damage
+
+
+def check_able(job: Job, serves: Collection[str], what: str) -> None:
+    """Raise InputRefused, saying what it can do, unless the job serves `what`."""
+    if what in serves:
+        return
+    refused = f"Job {job.id} ({job.family}) cannot {ABILITIES[what]}; it can {abilities(serves)}"
+    if what == LABELS and IMAGES in serves:
+        other = "leave `label` out, or ask a job that learns labels, such as dcgan with `conditional: true`"
+        raise InputRefused("/label", f"{refused}: {other}.")
+    raise InputRefused("/job", f"{refused}.")
+
+
+def label_index(text: str, job: Job, names: Sequence[str], allowed: Collection[int]) -> int:
+    """Return the index of the label asked for by index or name; raise InputRefused unless it is allowed."""
+    named = {index: name for index, name in enumerate(names) if index in allowed}
+    for index in named:
         if text == str(index):
             return index
-    for index, name in enumerate(names):
+    for index, name in named.items():
         if text.casefold() == name.casefold():
             return index
-    known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in enumerate(names))
-    hint = "" if text.isdigit() else one_of(text, names).partition("Allowed")[0]
+    known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in named.items())
+    hint = "" if text.isdigit() else one_of(text, named.values()).partition("Allowed")[0]
     raise InputRefused("/label", f"Job {job.id} has no label {shown(text)}. {hint}Allowed: {known}.")
 
 
-def label_names(job: Job, checkpoint: Checkpoint | None) -> list[str] | None:
-    """Return the names of the labels that can be asked for; None where none can.
-
-    Read from the checkpoint's card, or before there is one from the spec.
-    """
-    if checkpoint is not None:
-        return checkpoint.card["label_names"] if "labels" in checkpoint.card["serves"] else None
+def promised(job: Job) -> tuple[str, ...]:
+    """Return what the checkpoints of a job will serve, as its spec has it before there is one."""
     try:
         spec = SPEC.validate_python(job.spec)
     except ValidationError:  # written by another version, whose menu this one does not know
-        return None
-    return list(DATASETS[spec.dataset].label_names) if spec.serves_labels else None
+        return (IMAGES,)
+    return spec.serves
 
 
 def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:
@@ -104,16 +131,13 @@ def _best(connection: Connection, job: Job) -> Checkpoint:
     return checkpoints.at(connection, job.number, best.step)
 
 
-def _refuse_to_wait(job: Job, label: str | None) -> NoReturn:
-    """Say that a job has no checkpoint yet, unless waiting is vain: for a label that it will never draw."""
-    if label is not None:
-        label_index(label, job, None)
+def _refuse_to_wait(job: Job, what: str, label: str | None) -> NoReturn:
+    """Say that a job has no checkpoint yet, unless waiting is vain: for what it will never serve."""
+    check_able(job, promised(job), what)
+    if label is not None and job.dataset in DATASETS:
+        names = DATASETS[job.dataset].label_names
+        label_index(label, job, names, range(len(names)))
     if job.terminal:
         raise NothingToServeYet(f"job {job.id} is {job.state} and left no checkpoint", None)
     progress = f"step {job.step} of {job.total_steps}"
     raise NothingToServeYet(f"job {job.id} is {job.state} at {progress} and has no checkpoint yet", RETRY_AFTER)
-
-
-def _no_labels(job: Job) -> str:
-    able = "leave `label` out, or ask a job whose family learns labels, such as dcgan with `conditional: true`"
-    return f"Job {job.id} ({job.family}) draws images but was not trained to draw a given label: {able}."

@@ -1,9 +1,8 @@
-"""A drawing: the images of one answer, what their bytes depend on, and the bytes."""
+"""A drawing: the images or points of one answer, and what their bytes depend on."""
 
-import base64
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,18 +10,19 @@ import PIL
 from numpy.typing import NDArray
 
 from app.conditional import entity_tag
-from app.documents import SampledImage, SampleDocument
 from app.refusals import InputRefused
-from app.serving import choices, images, latents
-from app.serving.generators import PROVIDER, Generator, digest
-from app.serving.images import Pixels
+from app.serving import choices, filters, latents
+from app.serving.cards import IMAGES, LABELS, Card
+from app.serving.discriminators import Discriminator, open_discriminator
+from app.serving.generators import Generator
+from app.serving.graphs import DISCRIMINATOR, GENERATOR, PROVIDER, Graphs, digest
+from app.serving.images import near_square
 from store.checkpoints import Checkpoint
 from store.jobs import Job
 
 MOST_PIXELS = 1 << 24  # of one answer, enlarged
 MOST_SIDE = 16_383  # pixels; WebP's limit
 RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__, PROVIDER)
-NO_LABEL = -1
 
 
 class Format(StrEnum):
@@ -35,32 +35,51 @@ class Format(StrEnum):
     JSON = "json"
 
 
-MEDIA_TYPES: Mapping[Format, str] = {
-    Format.PNG: "image/png",
-    Format.WEBP: "image/webp",
-    Format.NPZ: "application/x-npz",
-    Format.ZIP: "application/zip",
-    Format.JSON: "application/json",
-}
+PICTURES = (Format.PNG, Format.WEBP)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a request asks of any checkpoint: `count` images from `index` on, laid out in a grid, enlarged."""
+    """What a request asks of any checkpoint: `count` images from `index` on; `grid`, where given, in rows and columns.
+
+    A picture's pixels are enlarged to squares of `scale` by `scale`.
+    """
 
     seed: int
     index: int
     count: int
     label: str | None
     format: Format
-    rows: int
-    columns: int
+    grid: tuple[int, int] | None
     scale: int
 
     @property
     def indices(self) -> range:
         """Return the indices of the images."""
         return range(self.index, self.index + self.count)
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Return the rows and columns of a picture."""
+        return self.grid or near_square(self.count)
+
+    @property
+    def what(self) -> str:
+        """Return what a job must serve to answer."""
+        return IMAGES if self.label is None else LABELS
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images (N, H, W, C) as bytes or points (N, 2) as float32, and p(label) of each where a class head chose them."""
+
+    array: NDArray[Any]  # Any: of either kind
+    confidences: list[float] | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """Return the lowest of the confidences."""
+        return None if self.confidences is None else min(self.confidences)
 
 
 @dataclass(frozen=True)
@@ -69,20 +88,26 @@ class Drawing:
 
     job: Job
     checkpoint: Checkpoint
+    card: Card
     wish: Wish
-    names: list[str] | None
     labels: NDArray[np.int64] | None
 
     @classmethod
     def plan(cls, job: Job, checkpoint: Checkpoint, wish: Wish) -> "Drawing":
-        """Settle a wish; raise InputRefused where the label or the size cannot be had."""
-        _check_size(checkpoint, wish)
-        names, labels = choices.label_names(job, checkpoint), None
+        """Settle a wish; raise InputRefused where the job, the label, the format or the size cannot be had."""
+        card = Card.of(checkpoint)
+        choices.check_able(job, card.serves, wish.what)
+        if card.draws_points:
+            _check_points(wish, card)
+        else:
+            _check_size(wish, card.size)
+        labels = None
         if wish.label is not None:
-            labels = np.full(wish.count, choices.label_index(wish.label, job, checkpoint), np.int64)
-        elif names is not None:
-            labels = latents.labels(wish.seed, wish.indices, len(names))
-        return cls(job, checkpoint, wish, names, labels)
+            label = choices.label_index(wish.label, job, card.label_names, card.drawable_labels)
+            labels = np.full(wish.count, label, np.int64)
+        elif card.asks_for_labels:
+            labels = latents.labels(wish.seed, wish.indices, len(card.label_names))
+        return cls(job, checkpoint, card, wish, labels)
 
     @property
     def label(self) -> int | None:
@@ -92,75 +117,55 @@ class Drawing:
         return int(self.labels[0])
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether a class head chooses each image among candidates."""
+        return self.wish.label is not None and self.card.filters_labels
+
+    @property
     def tag(self) -> str:
         """Return the entity tag of the bytes: everything that they are a function of."""
-        wish, step = self.wish, self.checkpoint.step
-        layout = (wish.format, wish.rows, wish.columns, wish.scale)
+        wish = self.wish
+        files = [digest(self.checkpoint, file) for file in (GENERATOR, DISCRIMINATOR)[: 1 + self.is_filtered]]
         asked = (wish.seed, wish.index, wish.count, None if wish.label is None else self.label)
-        return entity_tag(self.job.id, step, digest(self.checkpoint), asked, layout, RUNTIME)
+        layout = (wish.format, *wish.layout, wish.scale)
+        chosen = filters.RULES if self.is_filtered else None
+        return entity_tag(self.job.id, self.checkpoint.step, files, asked, layout, chosen, RUNTIME)
 
-    def draw(self, generator: Generator) -> bytes:
-        """Draw the images and wrap them."""
-        noise = latents.noise(self.wish.seed, self.wish.indices, self.checkpoint.card["latent"])
-        return WRAPPERS[self.wish.format](self, generator.draw(noise, self.labels))
+    def draw(self, graphs: Graphs) -> Drawn:
+        """Draw the images or points. Raises FileDamaged, NotFinite, NoneSureEnough."""
+        generator = Generator(graphs.open(self.job.id, self.checkpoint, GENERATOR))
+        if self.is_filtered:
+            return self._choose(generator, open_discriminator(graphs, self.job, self.checkpoint, self.card))
+        noise = latents.noise(self.wish.seed, self.wish.indices, self.card.latent)
+        if self.card.draws_points:
+            return Drawn(generator.points(noise, self.labels, self.card.span))
+        return Drawn(generator.draw(noise, self.labels))
 
-
-def _picture(drawing: Drawing, drawn: Pixels) -> Pixels:
-    grid = images.tile(drawn, drawing.wish.rows, drawing.wish.columns)
-    return images.enlarge(grid, drawing.wish.scale)
-
-
-def _npz(drawing: Drawing, drawn: Pixels) -> bytes:
-    labels = np.full(len(drawn), NO_LABEL, np.int64) if drawing.labels is None else drawing.labels
-    return images.arrays({"images": drawn, "labels": labels, "seed": np.array(drawing.wish.seed, np.int64)})
-
-
-def _zip(drawing: Drawing, drawn: Pixels) -> bytes:
-    each = zip(drawing.wish.indices, _labels(drawing), drawn, strict=True)
-    return images.archive(
-        (f"{index:06d}.png" if label is None else f"{index:06d}-label-{label}.png", _png(drawing, image))
-        for index, label, image in each
-    )
+    def _choose(self, generator: Generator, discriminator: Discriminator) -> Drawn:
+        assert self.label is not None  # a filtered drawing has the one asked for
+        seed, latent = self.wish.seed, self.card.latent
+        chosen = [
+            filters.choose(generator, discriminator, seed, index, self.label, latent) for index in self.wish.indices
+        ]
+        return Drawn(np.stack([image for image, _ in chosen]), [confidence for _, confidence in chosen])
 
 
-def _json(drawing: Drawing, drawn: Pixels) -> bytes:
-    names = drawing.names or []
-    sampled = [
-        SampledImage(
-            index=index,
-            label=label,
-            label_name=None if label is None else names[label],
-            png=base64.b64encode(_png(drawing, image)).decode(),
-        )
-        for index, label, image in zip(drawing.wish.indices, _labels(drawing), drawn, strict=True)
-    ]
-    step, seed = drawing.checkpoint.step, drawing.wish.seed
-    return SampleDocument(job_id=drawing.job.id, step=step, seed=seed, images=sampled).model_dump_json().encode()
+def _check_points(wish: Wish, card: Card) -> None:
+    """Raise InputRefused for what means nothing where points are drawn."""
+    if wish.grid is not None:
+        raise InputRefused("/grid", "This job draws points, all of them in one picture; leave `grid` out.")
+    if wish.format is Format.ZIP:
+        raise InputRefused("/format", "This job draws points; ask for `npz`, `json`, `png` or `webp`.")
+    if wish.label is not None and card.filters_labels:
+        raise InputRefused("/label", "This job draws points, which no class head chooses among; leave `label` out.")
 
 
-def _png(drawing: Drawing, image: Pixels) -> bytes:
-    return images.png(images.enlarge(image, drawing.wish.scale))
-
-
-def _labels(drawing: Drawing) -> list[int] | list[None]:
-    return [None] * drawing.wish.count if drawing.labels is None else [int(label) for label in drawing.labels]
-
-
-WRAPPERS: Mapping[Format, Callable[[Drawing, Pixels], bytes]] = {
-    Format.PNG: lambda drawing, drawn: images.png(_picture(drawing, drawn)),
-    Format.WEBP: lambda drawing, drawn: images.webp(_picture(drawing, drawn)),
-    Format.NPZ: _npz,
-    Format.ZIP: _zip,
-    Format.JSON: _json,
-}
-
-
-def _check_size(checkpoint: Checkpoint, wish: Wish) -> None:
+def _check_size(wish: Wish, size: int) -> None:
     """Raise InputRefused for more pixels than one answer may hold."""
-    side = checkpoint.card["image"]["size"] * wish.scale
-    rows, columns = (wish.rows, wish.columns) if wish.format in (Format.PNG, Format.WEBP) else (wish.count, 1)
+    side = size * wish.scale
+    rows, columns = wish.layout if wish.format in PICTURES else (wish.count, 1)
     if rows * columns * side**2 > MOST_PIXELS:
         found = f"{rows * columns} images of {side} by {side} pixels"
         raise InputRefused("/scale" if wish.scale > 1 else "/n", f"{found} are more than {MOST_PIXELS:,} pixels.")
-    if wish.format in (Format.PNG, Format.WEBP) and max(rows, columns) * side > MOST_SIDE:
+    if wish.format in PICTURES and max(rows, columns) * side > MOST_SIDE:
         raise InputRefused("/grid", f"A picture may be {MOST_SIDE:,} pixels wide or high at most.")

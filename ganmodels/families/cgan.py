@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.losses import GENERATOR_LOSSES, logistic
-from ganmodels.specs import CganSpec
+from ganmodels.specs.cgan import CganSpec
 
 
 class Generator(nn.Module):
@@ -65,9 +65,17 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CganSpec) -> tuple[Te
     return logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
 
 
-def g_loss(d: nn.Module, fake: Tensor, labels: Tensor, spec: CganSpec) -> tuple[Tensor, Metrics]:
+def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CganSpec) -> tuple[Tensor, Metrics]:
     """Score the fakes by how real they look as images of their label."""
-    return GENERATOR_LOSSES[spec.generator_loss](d(fake, labels)), {}
+    return GENERATOR_LOSSES[spec.generator_loss](d(fake, batch.labels)), {}
 
 
-FAMILY = Family(CganSpec, Generator, Discriminator, d_loss, g_loss, Latent("uniform", -1.0, 1.0), (0.0, 1.0))
+FAMILY = Family(
+    spec=CganSpec,
+    discriminator=Discriminator,
+    d_loss=d_loss,
+    output_range=lambda spec: (0.0, 1.0),
+    generator=Generator,
+    g_loss=g_loss,
+    latent=lambda spec: Latent("uniform", -1.0, 1.0),
+)

@@ -17,11 +17,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot, softplus
+from torch.nn.utils.parametrizations import spectral_norm
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.losses import GENERATOR_LOSSES, logistic
 from ganmodels.normalization import frozen_statistics
-from ganmodels.specs import DcganSpec
+from ganmodels.specs.dcgan import DcganSpec
+from ganmodels.specs.knobs import ConvolutionalKnobs
 
 MOST_CHANNELS = 512
 LEAK = 0.2
@@ -30,7 +32,7 @@ LEAK = 0.2
 class Generator(nn.Module):
     """Noise (B, Z) and labels (B,) to images (B, C, H, W) in [−1, 1]."""
 
-    def __init__(self, spec: DcganSpec, shape: ImageShape) -> None:
+    def __init__(self, spec: ConvolutionalKnobs, shape: ImageShape) -> None:
         super().__init__()
         side, doublings = _doublings(shape.size)
         widths = [*reversed(_widths(spec.generator_width, doublings)), shape.channels]
@@ -61,7 +63,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, C, H, W) in [−1, 1] and labels (B,) to logits (B,), or labels (B, L) to logits (B, L)."""
 
-    def __init__(self, spec: DcganSpec, shape: ImageShape) -> None:
+    def __init__(self, spec: ConvolutionalKnobs, shape: ImageShape) -> None:
         super().__init__()
         side, halvings = _doublings(shape.size)
         widths = [shape.channels, *_widths(spec.width, halvings + 1)]
@@ -78,6 +80,9 @@ class Discriminator(nn.Module):
         self.logit = nn.Linear(features + self.labels, 1)
         self.projection = nn.Embedding(shape.labels, features) if spec.conditional and not self.labels else None
         _initialize(self, spec.initial_deviation)
+        if spec.discriminator_norm == "spectral":
+            for module in [*self.layers, self.logit, *([self.projection] if self.projection else [])]:
+                spectral_norm(module)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Judge each image, as one of each of its labels when conditional."""
@@ -91,7 +96,7 @@ class Discriminator(nn.Module):
         logits: Tensor = self.logit(_with_labels(features, labels, self.labels))
         if self.projection is not None:
             logits = logits + (self.projection(labels.view(len(labels), -1)) * features[:, None]).sum(dim=2)
-        return logits.view(labels.shape).float()
+        return (logits if labels.dim() == 2 else logits.flatten()).float()  # of packs: fewer than labels
 
 
 def _doublings(size: int) -> tuple[int, int]:
@@ -107,7 +112,7 @@ def _widths(width: int, count: int) -> list[int]:
     return [min(width * 2**level, MOST_CHANNELS) for level in range(count)]
 
 
-def _labels_beside(spec: DcganSpec, shape: ImageShape) -> int:
+def _labels_beside(spec: ConvolutionalKnobs, shape: ImageShape) -> int:
     return shape.labels if spec.conditional and spec.conditioning == "concat" else 0
 
 
@@ -154,9 +159,17 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[T
     return loss + spec.mismatch_weight * mismatch, {**metrics, "d_mismatch": mismatch}
 
 
-def g_loss(d: nn.Module, fake: Tensor, labels: Tensor, spec: DcganSpec) -> tuple[Tensor, Metrics]:
+def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[Tensor, Metrics]:
     """Score the fakes by how real they look."""
-    return GENERATOR_LOSSES[spec.generator_loss](d(fake, labels)), {}
+    return GENERATOR_LOSSES[spec.generator_loss](d(fake, batch.labels)), {}
 
 
-FAMILY = Family(DcganSpec, Generator, Discriminator, d_loss, g_loss, Latent("normal"), (-1.0, 1.0))
+FAMILY = Family(
+    spec=DcganSpec,
+    discriminator=Discriminator,
+    d_loss=d_loss,
+    output_range=lambda spec: (-1.0, 1.0),
+    generator=Generator,
+    g_loss=g_loss,
+    latent=lambda spec: Latent("normal"),
+)

@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from ganmodels.specs import FAMILIES
 from store import claims
 from store.jobs import Filters, page
 from tests.app.world import World
@@ -68,6 +69,16 @@ def test_a_job_tells_how_far_it_has_come(client: TestClient, world: World) -> No
     assert client.get(f"/jobs/{held.job.id}").json()["progress"]["eta_seconds"] is None
 
 
+def test_a_job_tells_how_its_training_goes(client: TestClient, world: World) -> None:
+    held = world.start()
+    url = f"/jobs/{held.job.id}"
+    assert client.get(url).json()["health"] is None
+    verdict = {"verdict": "collapsing", "step": 40, "reasons": ["The images differ by 0.01, real ones by 0.2."]}
+    with world.database.write() as connection:
+        claims.health(connection, held, verdict)
+    assert client.get(url).json()["health"] == verdict
+
+
 def test_every_url_of_a_job_leads_somewhere(client: TestClient, world: World) -> None:
     job = client.get(f"/jobs/{world.trained(100).id}").json()
     for name, url in job["urls"].items():
@@ -84,7 +95,7 @@ def test_the_order_of_the_queue_is_told(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("body", "pointer", "said"),
     [
-        ({**SPEC, "family": "gan"}, "/family", "Allowed: cgan, dcgan."),
+        ({**SPEC, "family": "stylegan"}, "/family", f"Allowed: {', '.join(sorted(FAMILIES))}."),
         ({"dataset": "mnist"}, "/family", "required"),
         ({**SPEC, "batch_sise": 32}, "/batch_sise", "Did you mean 'batch_size'?"),
         ({**SPEC, "batch_size": 0}, "/batch_size", "greater than or equal to 1; found 0"),
@@ -221,7 +232,7 @@ def test_jobs_can_be_narrowed(client: TestClient, world: World) -> None:
         ({"limit": 0}, "/limit"),
         ({"limit": 101}, "/limit"),
         ({"state": "done"}, "/state"),
-        ({"family": "gan"}, "/family"),
+        ({"family": "stylegan"}, "/family"),
         ({"dataset": "mnits"}, "/dataset"),
         ({"after": "1"}, "/after"),
         ({"after": str(uuid.uuid4())}, "/after"),

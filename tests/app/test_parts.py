@@ -46,6 +46,44 @@ def test_metrics_come_as_csv_when_asked(client: TestClient, world: World) -> Non
     assert rows == [["name", "step", "value"], ["d_loss", "1", "1.5"], ["d_loss", "2", ""], ['odd,"name', "1", "2.0"]]
 
 
+EPOCHS = "epoch,train_loss_D,train_loss_G,train_acc,cv_loss_D,cv_loss_G,cv_acc"
+
+
+def epochs(client: TestClient, job_id: str, accept: str = "text/csv", **query: Any) -> Any:
+    return client.get(f"/jobs/{job_id}/metrics", params={"form": "epochs", **query}, headers={"Accept": accept})
+
+
+def test_metrics_by_epoch_have_a_row_each_and_the_write_up_s_columns(client: TestClient, world: World) -> None:
+    held = world.start()
+    first = {
+        **{"epoch": 1.0, "train_loss_d": 0.5, "train_loss_g": 0.25, "train_accuracy": 0.125},
+        **{"validation_loss_d": 1.5, "validation_loss_g": 1.25, "validation_accuracy": 0.75},
+    }
+    between = {"train_loss_d": 9.0}
+    second = {"epoch": 2.0, "train_loss_d": float("nan"), "validation_accuracy": 1.0, "fd_classifier": 7.0}
+    world.report(held, [(10, first), (15, between), (20, second)])
+    answer = epochs(client, held.job.id)
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text == f"{EPOCHS}\n1,0.5,0.25,0.125,1.5,1.25,0.75\n2,,,,,,1\n"
+    assert epochs(client, held.job.id, from_step=11).text == f"{EPOCHS}\n2,,,,,,1\n"
+    assert client.get(f"/jobs/{held.job.id}/metrics?form=long").json()["data"][0]["name"] == "epoch"
+
+
+def test_metrics_by_epoch_are_refused_where_they_mean_nothing(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.report(held, [(1, {"d_loss": 1.0})])
+    for answer, pointer, said in (
+        (epochs(client, held.job.id), "/form", "counts no epochs"),
+        (epochs(client, held.job.id, accept="application/json"), "/form", "Accept: text/csv"),
+        (epochs(client, held.job.id, name="d_loss"), "/name", "columns of its own"),
+        (client.get(f"/jobs/{held.job.id}/metrics?form=wide"), "/form", "epochs"),
+    ):
+        assert answer.status_code == 422
+        (fault,) = answer.json()["errors"]
+        assert fault["pointer"] == pointer
+        assert said in fault["detail"]
+
+
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
@@ -150,6 +188,14 @@ def test_previews_are_listed_and_looked_at(client: TestClient, world: World) -> 
     assert answer.content == picture(200)
     assert client.get(page["data"][0]["url"], headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
     assert client.get(f"/jobs/{held.job.id}/previews/150.png").status_code == 404
+
+
+def test_a_preview_tells_how_real_it_looked_where_that_is_known(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.preview(held, 100, picture(100))
+    world.preview(held, 200, picture(200), score=0.25)
+    page = client.get(f"/jobs/{held.job.id}/previews").json()
+    assert [preview["score"] for preview in page["data"]] == [0.25, None]
 
 
 def test_a_damaged_preview_is_not_shown(client: TestClient, world: World) -> None:

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.serving import latents
-from app.serving.generators import MOST_KEPT
+from app.serving.graphs import MOST_KEPT
 from tests.app.world import SIZE, World
 
 
@@ -173,7 +173,7 @@ def test_a_client_that_has_the_bytes_gets_none_and_no_model_is_run(client: TestC
     job = world.trained(100)
     known = client.get("/sample?seed=1&label=3").headers["ETag"]
     world.damage(job, 100)
-    client.app.state.resources.generators._kept.clear()  # type: ignore[attr-defined]  # what a restart does
+    client.app.state.resources.graphs._kept.clear()  # type: ignore[attr-defined]  # what a restart does
     again = client.get("/sample?seed=1&label=3", headers={"If-None-Match": f'"other", {known}'})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["ETag"] == known
@@ -405,8 +405,8 @@ def test_many_ask_at_once_and_each_gets_its_own(client: TestClient, world: World
     assert found == expected * 3
 
 
-def test_only_so_many_generators_are_kept(client: TestClient, world: World) -> None:
+def test_only_so_many_networks_are_kept(client: TestClient, world: World) -> None:
     world.trained(*range(1, MOST_KEPT + 5))
     for step in range(1, MOST_KEPT + 5):
         assert client.get(f"/sample?seed=1&step={step}").headers["X-Checkpoint-Step"] == str(step)
-    assert len(client.app.state.resources.generators._kept) == MOST_KEPT  # type: ignore[attr-defined]
+    assert len(client.app.state.resources.graphs._kept) == MOST_KEPT  # type: ignore[attr-defined]

@@ -15,11 +15,8 @@ SHAPE = ImageShape(1, 8, 10)
 class TwoGraphs:
     """Stands in for the exporter: a checkpoint does not look into its graphs."""
 
-    def generator(self) -> bytes:
-        return b"how to draw"
-
-    def discriminator(self) -> bytes:
-        return b"how to judge"
+    def files(self) -> dict[str, bytes]:
+        return {"generator.onnx": b"how to draw", "discriminator.onnx": b"how to judge"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,7 @@ def test_the_card_tells_all_that_serving_needs(files: dict[str, bytes], spec: An
     assert listed["generator.onnx"]["size"] == len(b"how to draw")
     assert SPEC.validate_python(card.pop("spec")) == spec
     assert card == {
-        "format": 1,
+        "format": 2,
         "family": "dcgan",
         "step": 0,
         "rollbacks": 0,
@@ -50,9 +47,16 @@ def test_the_card_tells_all_that_serving_needs(files: dict[str, bytes], spec: An
         "dataset": {"name": "digits", "digest": digits.digest, "license": "CC BY 4.0"},
         "label_names": list("0123456789"),
         "latent": {"size": 100, "distribution": "normal", "low": None, "high": None},
+        "kind": "images",
+        "span": 1.0,
         "image": {"size": 8, "channels": 1},
-        "serves": ["images", "labels"],
+        "serves": ["labels", "images", "scores"],
+        "labels_from": "generator",
+        "score_needs_label": True,
+        "scores_are_odds": True,
+        "classes": None,
         "metrics": {"g_loss": 0.5},
+        "progress": {},
     }
 
 
@@ -71,7 +75,7 @@ def test_one_flipped_bit_is_found(files: dict[str, bytes], spec: Any) -> None:
 
 def test_another_format_is_refused_by_name(files: dict[str, bytes], spec: Any) -> None:
     card = json.loads(files["card.json"]) | {"format": 3}
-    with pytest.raises(CheckpointDamaged, match="checkpoint format 3, expected 1"):
+    with pytest.raises(CheckpointDamaged, match="checkpoint format 3, expected 2"):
         checkpoints.restore({**files, "card.json": json.dumps(card).encode()}, spec, SHAPE)
 
 

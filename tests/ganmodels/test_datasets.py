@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from ganmodels import datasets
 from ganmodels.datasets import Dataset, ImageSet
 from ganmodels.specs import DATASETS
+from ganmodels.specs.datasets import DatasetName
 
 
 def rows(images: ImageSet) -> set[bytes]:
@@ -38,6 +40,30 @@ def test_the_digest_knows_the_images_the_labels_and_the_split(digits: Dataset) -
     brighter = ImageSet(train.images | 1, train.labels, train.label_names)
     found = {datasets.digest(*parts) for parts in ((other, validation, test), (brighter, validation, test))}
     assert len(found | {datasets.digest(train, test, validation), digits.digest}) == 4
+
+
+def test_the_menu_the_facts_and_the_loaders_name_the_same_data_sets() -> None:
+    assert list(get_args(DatasetName)) == list(DATASETS) == list(datasets.LOADERS)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_label_has_one_name_that_fits_into_a_url(name: str) -> None:
+    names = DATASETS[name].label_names
+    assert len(set(names)) == len(names)
+    assert all(label.replace("-", "").isalnum() and label.isascii() and label == label.lower() for label in names)
+    assert all(int(label) == position for position, label in enumerate(names) if label.isdigit())
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("ring", "56e7ba74504888b7aaacd1144128b30d6364252f7982e03641731991ad098af0"),
+        ("grid", "d54bfa44436fb7bdc3d74f5a3bd071b8dc2565f059e864108bf98b4cca0667cd"),
+        ("shapes", "a47a2310ef67f91cc541c98f079712b63c0e53b8b8942916ae5c083bbeff7a7c"),
+    ],
+)
+def test_data_made_by_code_has_the_same_bytes_everywhere(name: str, digest: str) -> None:
+    assert datasets.load(name, Path("nowhere")).digest == digest
 
 
 @pytest.mark.mnist

@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganmodels import classifier, evaluation, precision
+from ganmodels import checkpoints, classifier, evaluation, precision
 from ganmodels.batches import to_range
 from ganmodels.classifier import Classifier
 from ganmodels.datasets import Dataset
-from ganmodels.evaluation import evaluate, frechet_distance
+from ganmodels.evaluation import evaluate, frechet_distance, held_out, judged
+from ganmodels.family import ImageShape
 from ganmodels.specs import SPEC
+from ganmodels.training import State, start
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,14 @@ class Noise(nn.Module):
         return z[:, :64].reshape(-1, 1, 8, 8).clamp(-1, 1)
 
 
+def drawing(spec: Any, generator: nn.Module) -> State:
+    """Put a stand-in in the place of a run's averaged generator."""
+    state = start(spec, ImageShape(1, 8, 10))
+    assert state.generator is not None
+    state.generator.averaged = generator
+    return state
+
+
 def test_the_distance_of_a_set_to_itself_is_nothing() -> None:
     features = torch.randn(500, 16, generator=torch.Generator().manual_seed(0))
     assert frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
@@ -68,8 +78,8 @@ def test_the_distance_stands_fewer_images_than_features() -> None:
 
 
 def test_real_images_pass_and_noise_does_not(digits: Dataset, judge: Classifier, spec: Any) -> None:
-    real = evaluate(spec, Copier(digits), digits, judge, "validation", seed=0, count=400)
-    noise = evaluate(spec, Noise(), digits, judge, "validation", seed=0, count=400)
+    real = judged(spec, drawing(spec, Copier(digits)), digits.validation, judge, 400)
+    noise = judged(spec, drawing(spec, Noise()), digits.validation, judge, 400)
     assert real["label_consistency"] > 0.95
     assert real["classifier_accuracy"] > 0.9
     assert real["fd_classifier"] < 2 * real["fd_classifier_real"]
@@ -79,7 +89,7 @@ def test_real_images_pass_and_noise_does_not(digits: Dataset, judge: Classifier,
 
 
 def test_images_of_the_wrong_label_are_noticed(digits: Dataset, judge: Classifier, spec: Any) -> None:
-    wrong = evaluate(spec, Copier(digits, honest=False), digits, judge, "validation", seed=0, count=400)
+    wrong = judged(spec, drawing(spec, Copier(digits, honest=False)), digits.validation, judge, 400)
     assert wrong["label_consistency"] < 0.1
 
 
@@ -87,7 +97,8 @@ def test_the_splits_are_measured_apart_and_the_seed_is_all_there_is_to_chance(
     digits: Dataset, judge: Classifier, spec: Any
 ) -> None:
     def measured(split: Any, seed: int) -> dict[str, float]:
-        return evaluate(spec, Noise(), digits, judge, split, seed=seed, count=200)
+        seeded = spec.model_copy(update={"seed": seed})
+        return judged(seeded, drawing(seeded, Noise()), getattr(digits, split), judge, 200)
 
     assert measured("test", 1) == measured("test", 1)
     assert measured("test", 1)["fd_classifier"] != measured("test", 2)["fd_classifier"]
@@ -96,7 +107,7 @@ def test_the_splits_are_measured_apart_and_the_seed_is_all_there_is_to_chance(
 
 def test_a_generator_without_labels_has_no_label_consistency(digits: Dataset, judge: Classifier) -> None:
     spec = precision.resolve(SPEC.validate_python({"family": "dcgan", "dataset": "digits"}))
-    assert "label_consistency" not in evaluate(spec, Noise(), digits, judge, "validation", seed=0, count=100)
+    assert "label_consistency" not in judged(spec, drawing(spec, Noise()), digits.validation, judge, 100)
 
 
 def test_the_two_real_sides_share_no_image(digits: Dataset) -> None:
@@ -105,3 +116,37 @@ def test_the_two_real_sides_share_no_image(digits: Dataset) -> None:
     assert not {image.numpy().tobytes() for image in beside.images} & {
         image.numpy().tobytes() for image in reference.images
     }
+
+
+def test_a_class_head_is_measured_on_the_whole_split(digits: Dataset) -> None:
+    spec = precision.resolve(
+        SPEC.validate_python({"family": "classifier", "dataset": "digits", "network": "mlp", "total_steps": 1})
+    )
+    figures = evaluate(spec, start(spec, ImageShape(1, 8, 10)), digits, None, "validation")
+    assert figures.keys() == {"accuracy", "error_rate"}
+    assert figures["accuracy"] == pytest.approx(1 - figures["error_rate"])
+    assert (figures["error_rate"] * 300) == pytest.approx(round(figures["error_rate"] * 300))
+
+
+def test_held_out_losses_draw_nothing_from_the_run_and_leave_it_as_it_was(digits: Dataset) -> None:
+    for family in ("dcgan", "wgan_gp", "r3gan", "acgan"):
+        spec = precision.resolve(SPEC.validate_python({"family": family, "dataset": "digits", "width": 8}))
+        state = start(spec, ImageShape(1, 8, 10))
+        before = checkpoints.digest(state)
+        torch.manual_seed(1)
+        figures = held_out(spec, state, digits.validation)
+        torch.manual_seed(2)
+        assert held_out(spec, state, digits.validation) == figures
+        assert {"d_loss", "g_loss"} <= figures.keys()
+        assert checkpoints.digest(state) == before
+        assert state.discriminator.network.training
+
+
+def test_a_stack_of_grey_images_is_read_channel_by_channel(digits: Dataset, judge: Classifier) -> None:
+    images, labels = digits.test.images, digits.test.labels
+    stacked = torch.cat([images[:99], images[99:198], images[198:297]], dim=1)
+    features, read = evaluation.look(judge, stacked)
+    expected = 100 * labels[:99] + 10 * labels[99:198] + labels[198:297]
+    assert features.shape == (99, 3 * 128)
+    assert (read == expected).double().mean() > 0.7
+    assert torch.equal(evaluation.look(judge, images)[1], judge.judge(images.float() / 255)[1])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ganmodels import idx
+from ganmodels.datasets import idx
 
 
 def header(*sizes: int, kind: int = 8) -> bytes:

@@ -67,4 +67,4 @@ def test_half_precision_trains_and_keeps_its_numbers_in_full() -> None:
     images = ImageSet(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), torch.arange(8), tuple("0123456789"))
     for _, metrics in training.train(spec, state, images):
         assert all(value.dtype == torch.float32 and value.isfinite() for value in metrics.values())
-    assert all(parameter.dtype == torch.float32 for parameter in state.generator.parameters())
+    assert all(parameter.dtype == torch.float32 for parameter in state.generator.network.parameters())

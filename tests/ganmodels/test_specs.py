@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from ganmodels.families import FAMILIES
-from ganmodels.specs import DATASETS, SPEC, is_doubling
+from ganmodels.specs import DATASETS, SPEC
 from ganmodels.specs import FAMILIES as MENU
+from ganmodels.specs.knobs import is_doubling
 
 
 def asked(**knobs: Any) -> Any:
@@ -33,7 +34,8 @@ def test_the_menu_and_the_kitchen_list_the_same_families() -> None:
         ("cooldown", 1.5),
         ("initial_deviation", 0.0),
         ("discriminator_norm", "layer"),
-        ("generator_learning_rate", 0.0),
+        ("discriminator_learning_rate", 0.0),
+        ("generator_learning_rate", -0.1),
         ("r1_weight", -1.0),
         ("dataset", "cifar"),
         ("misspelled", 1),
@@ -81,4 +83,20 @@ def test_only_a_conditional_dcgan_serves_labels() -> None:
 def test_sizes_are_four_to_seven_doubled() -> None:
     sizes = [size for size in range(1, 300) if is_doubling(size)]
     assert sizes == [8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256]
-    assert all(is_doubling(facts.size) for facts in DATASETS.values())
+    assert all(is_doubling(facts.size) for facts in DATASETS.values() if facts.kind == "images")
+
+
+def test_data_that_a_family_cannot_learn_is_refused_saying_why() -> None:
+    for asked, why in (
+        ({"family": "dcgan", "dataset": "ring"}, "this family draws images; ring has points of the plane"),
+        ({"family": "convgan", "dataset": "cifar10"}, "cifar10 has images of 32 pixels and 3 channels"),
+        ({"family": "gan", "dataset": "ring", "augment": ["cutout"]}, "ring has points"),
+        ({"family": "gan", "augment": ["color"]}, "3 channels"),
+        ({"family": "gan", "early_stop": 3}, "evaluate_every"),
+        ({"family": "gan", "measures": ["nearest_neighbor"]}, "asked for labels"),
+        ({"family": "cgan", "packing": 2}, "packing"),
+        ({"family": "gan", "packing": 3}, "must divide"),
+        ({"family": "gan", "labeled": "all"}, "labeled"),
+    ):
+        with pytest.raises(ValidationError, match=why):
+            SPEC.validate_python(asked)

@@ -30,6 +30,7 @@ class FakeService:
     step: int = 0
     final_state: str = "succeeded"
     error: dict[str, Any] | None = None
+    confidence: str | None = None
     posted: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -74,7 +75,10 @@ def running() -> Iterator[FakeService]:
         def do_POST(self) -> None:
             spec = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
             service.headers.append(dict(self.headers))
-            if "totl_steps" in spec:
+            if self.path.startswith(("/classify", "/score")):
+                service.asked.append(self.path)
+                self.look(spec)
+            elif "totl_steps" in spec:
                 self.answer(422, MISSPELLED, "application/problem+json")
             elif self.path.endswith("/cancel"):
                 self.answer(202, service.job() | {"state": "cancelling"})
@@ -100,7 +104,7 @@ def running() -> Iterator[FakeService]:
                         "total_points": 200,
                     }
                 ),
-                f"/jobs/{JOB}/previews": page({"step": 5}),
+                f"/jobs/{JOB}/previews": page({"step": 5, "score": 0.25}),
                 "/families": page({"name": "dcgan"}),
                 "/workers": page({"id": "a-worker"}),
                 "/readyz": {"status": "ready"},
@@ -115,10 +119,18 @@ def running() -> Iterator[FakeService]:
             else:
                 self.send_error(502)
 
+        def look(self, images: dict[str, Any]) -> None:
+            service.posted.append(images)
+            shown = {"label": 7, "label_name": "seven", "probability": 0.75, "probabilities": {"seven": 0.75}}
+            results = [shown] if self.path.startswith("/classify") else [{"logit": -1.5, "probability": 0.1824}]
+            self.answer(200, {"job_id": JOB, "step": 10, "results": results})
+
         def picture(self) -> None:
             self.send_response(200)
             label = parse_qs(urlsplit(self.path).query).get("label", ["3"])[0]
             told = {"X-Seed": "42", "X-Label": label, "X-Checkpoint-Step": "10", "X-Job-ID": JOB}
+            if service.confidence is not None:
+                told["X-Label-Confidence"] = service.confidence
             for name, value in {**told, "Content-Type": "image/png", "Content-Length": str(len(PNG))}.items():
                 self.send_header(name, value)
             self.end_headers()

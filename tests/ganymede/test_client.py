@@ -1,5 +1,6 @@
 """The SDK against a service that answers as the contract says."""
 
+import base64
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -103,6 +104,32 @@ def test_a_sample_knows_what_would_draw_it_again(client: Client, service: FakeSe
     assert drawn.save(tmp_path / "new" / "seven.png").read_bytes() == PNG
 
 
+def test_a_sample_knows_how_sure_the_model_was_where_it_chose(client: Client, service: FakeService) -> None:
+    assert client.sample(label=7).confidence is None
+    service.confidence = "0.912345"
+    assert client.sample(label=7).confidence == 0.912345
+
+
+def test_an_image_is_classified_from_bytes_and_from_a_file(
+    client: Client, service: FakeService, tmp_path: Path
+) -> None:
+    file = tmp_path / "seven.png"
+    file.write_bytes(PNG)
+    for image in (PNG, file, str(file)):
+        found = client.classify(image, job=JOB, step="best")
+        assert (found.label, found.label_name, found.probability) == (7, "seven", 0.75)
+        assert (found.probabilities, found.step, found.job) == ({"seven": 0.75}, 10, JOB)
+    assert service.asked == [f"/classify?job={JOB}&step=best"] * 3
+    assert [base64.b64decode(posted["images"][0]) for posted in service.posted] == [PNG] * 3
+
+
+def test_an_image_is_scored_as_one_of_a_label(client: Client, service: FakeService) -> None:
+    found = client.score(PNG, label=0)
+    assert (found.logit, found.probability, found.step, found.job) == (-1.5, 0.1824, 10, JOB)
+    assert service.asked == ["/score?label=0"]
+    assert service.posted == [{"images": [base64.b64encode(PNG).decode()]}]
+
+
 def test_label_zero_and_seed_zero_are_asked_for(client: Client, service: FakeService) -> None:
     client.sample(label=0, seed=0)
     assert service.asked == ["/sample?label=0&seed=0"]
@@ -112,7 +139,7 @@ def test_lists_are_pages_of_records(client: Client) -> None:
     assert [job.id for job in client.jobs(state="queued", limit=5)] == [JOB]
     assert client.events(JOB).data[0].at == datetime(2026, 11, 21, 5, tzinfo=UTC)
     assert client.checkpoints(JOB).data[0].files["card.json"]["size"] == 1
-    assert [preview.step for preview in client.previews(JOB)] == [5]
+    assert [(preview.step, preview.score) for preview in client.previews(JOB)] == [(5, 0.25)]
     assert [family.name for family in client.families()] == ["dcgan"]
     assert [worker.id for worker in client.workers()] == ["a-worker"]
     assert client.ready()

@@ -106,5 +106,26 @@ def test_a_sample_is_saved_in_the_format_its_name_says(
     assert at_service.asked == ["/sample?label=7&n=16&format=png&grid=4x4"]
 
 
+def test_what_an_image_shows_and_how_real_it_looks_is_said_in_a_line(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    image = tmp_path / "seven.png"
+    image.write_bytes(PNG)
+    assert run(monkeypatch, "classify", str(image), "--job", JOB) == 0
+    assert capsys.readouterr().out == f"{image}: seven, probability 0.7500 (step 10 of job {JOB})\n"
+    assert run(monkeypatch, "score", str(image), "--label", "7") == 0
+    assert capsys.readouterr().out == f"{image}: probability 0.1824, logit -1.5000 (step 10 of job {JOB})\n"
+    assert at_service.asked == [f"/classify?job={JOB}", "/score?label=7"]
+
+
+def test_an_image_that_is_not_there_is_said_before_anyone_is_asked(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for word in ("classify", "score"):
+        assert run(monkeypatch, word, str(tmp_path / "no.png")) == 1
+        assert capsys.readouterr().err == f"{tmp_path / 'no.png'} cannot be read: No such file or directory\n"
+    assert at_service.asked == []
+
+
 def test_the_operators_commands_are_started_as_a_module_of_the_service() -> None:
     assert operate("up") == [sys.executable, "-m", "app.operate", "up"]

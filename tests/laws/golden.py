@@ -17,15 +17,41 @@ import torch
 from ganmodels import precision, training
 from ganmodels.datasets import ImageSet
 from ganmodels.family import ImageShape
-from ganmodels.specs import NUMERICS_VERSION, SPEC
+from ganmodels.specs import DATASETS, NUMERICS_VERSION, SPEC
 
 ASKED = {
+    "acgan": {"family": "acgan", "r1_every": 2},
+    "acgan, paper": {"family": "acgan", "preset": "paper", "width": 16},
+    "hinge": {"family": "hinge", "r1_every": 2},
+    "hinge, paper": {"family": "hinge", "preset": "paper", "width": 16},
+    "lsgan": {"family": "lsgan", "r1_every": 2},
+    "lsgan, paper, of disturbed packs": {"family": "lsgan", "preset": "paper", "packing": 2, "augment": ["cutout"]},
+    "r3gan": {"family": "r3gan"},
+    "r3gan, conditional": {"family": "r3gan", "conditional": True},
+    "catgan": {"family": "catgan", "labeled": {"per_class": 2}},
+    "catgan, unsupervised": {"family": "catgan", "labeled": "none", "clusters": 12},
+    "catgan, convolutional": {"family": "catgan", "labeled": {"per_class": 2}, "network": "conv"},
+    "catgan, paper": {"family": "catgan", "labeled": {"per_class": 2}, "network": "conv", "preset": "paper"},
     "cgan": {"family": "cgan"},
     "cgan, paper": {"family": "cgan", "preset": "paper"},
     "dcgan": {"family": "dcgan", "r1_every": 2},
     "dcgan, paper": {"family": "dcgan", "preset": "paper", "width": 16},
     "dcgan, conditional": {"family": "dcgan", "conditional": True, "r1_every": 2},
     "dcgan, conditional by concatenation": {"family": "dcgan", "conditional": True, "conditioning": "concat"},
+    "convgan": {"family": "convgan", "dataset": "mnist", "d_pretrain_steps": 2},
+    "gan": {"family": "gan"},
+    "gan, paper, minimax": {"family": "gan", "preset": "paper", "generator_loss": "minimax"},
+    "wgan": {"family": "wgan"},
+    "wgan, paper": {"family": "wgan", "preset": "paper"},
+    "wgan_gp": {"family": "wgan_gp", "width": 16},
+    "wgan_gp, paper": {"family": "wgan_gp", "preset": "paper", "width": 16},
+    "wgan_gp, conditional": {"family": "wgan_gp", "width": 16, "conditional": True, "penalty_weight": 1.0},
+    "sgan": {"family": "sgan", "dataset": "mnist", "labeled": {"per_class": 2}},
+    "sgan, paper": {"family": "sgan", "dataset": "mnist", "labeled": {"per_class": 2}, "preset": "paper"},
+    "sgan, fully connected": {"family": "sgan", "labeled": {"per_class": 2}, "network": "mlp"},
+    "classifier": {"family": "classifier", "dataset": "mnist", "labeled": {"per_class": 2}},
+    "classifier, fully connected": {"family": "classifier", "labeled": {"per_class": 2}, "network": "mlp"},
+    "classifier, inception": {"family": "classifier", "labeled": {"per_class": 2}, "network": "googlenet"},
 }
 RUN = {"dataset": "digits", "batch_size": 16, "device": "cpu", "threads": 1, "precision": "fp32", "total_steps": 4}
 
@@ -38,17 +64,18 @@ def losses() -> dict[str, dict[str, list[float]]]:
 def _losses(asked: dict[str, object]) -> dict[str, list[float]]:
     spec = precision.resolve(SPEC.validate_python({**RUN, **asked}))
     found: dict[str, list[float]] = {"d_loss": [], "g_loss": [], "r1": []}
-    for _, metrics in training.train(spec, training.start(spec, ImageShape(1, 8, 10)), _images()):
+    size = DATASETS[spec.dataset].size
+    for _, metrics in training.train(spec, training.start(spec, ImageShape(1, size, 10)), _images(size)):
         for name in found.keys() & metrics.keys():
             found[name].append(round(metrics[name].item(), 7))
     return found
 
 
-def _images() -> ImageSet:
+def _images(size: int) -> ImageSet:
     """Draw soft blobs: smooth as images are, and the same everywhere."""
     random = torch.Generator().manual_seed(5)
     coarse = torch.rand(40, 1, 3, 3, generator=random)
-    images = torch.nn.functional.interpolate(coarse, size=8, mode="bilinear", align_corners=True)
+    images = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
     return ImageSet((images * 255).to(torch.uint8), torch.arange(40) % 10, tuple("0123456789"))
 
 

@@ -1,5 +1,6 @@
 """What is exported is what was trained: in ONNX Runtime as it serves, on one thread."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from ganmodels.batches import to_range, to_unit
 from ganmodels.datasets import ImageSet
 from ganmodels.draws import Purpose
 from ganmodels.export import Exporter
-from ganmodels.families import FAMILIES
-from ganmodels.family import ImageShape
+from ganmodels.family import Family, ImageShape
 from ganmodels.training import State
 
 COUNT = 16
+GENERATOR, DISCRIMINATOR = "generator.onnx", "discriminator.onnx"
+
+Answers = Mapping[str, NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
@@ -26,112 +29,120 @@ def published(spec: Any, shape: ImageShape, images: ImageSet) -> tuple[State, Ex
     """Export an untrained run, then train it: only the weights have been swapped since."""
     state = training.start(spec, shape)
     exporter = Exporter(spec, state)
-    untrained = {"generator": exporter.generator(), "discriminator": exporter.discriminator()}
+    untrained = exporter.files()
     for _ in training.train(spec, state, images):
         pass
     return state, exporter, untrained
 
 
 @pytest.fixture(scope="module")
-def noise(spec: Any) -> Tensor:
-    return draws.noise(FAMILIES[spec.family].latent, COUNT, spec.latent_size, draws.source(0, 0, 9, Purpose.PREVIEW))
+def inputs(spec: Any, family: Family, shape: ImageShape) -> dict[str, Tensor]:
+    """Give noise and images in [0, 1], and labels for them."""
+    given = {
+        "images": torch.rand(COUNT, shape.channels, shape.size, shape.size, generator=torch.Generator().manual_seed(3)),
+        "label": torch.arange(COUNT) % shape.labels,
+    }
+    if family.latent is None:
+        return given
+    noise = draws.noise(family.latent(spec), COUNT, spec.latent_size, draws.source(0, 0, 9, Purpose.PREVIEW))
+    return {**given, "z": noise}
 
 
-@pytest.fixture(scope="module")
-def labels(shape: ImageShape) -> Tensor:
-    return torch.arange(COUNT) % shape.labels
-
-
-@pytest.fixture(scope="module")
-def pictures(shape: ImageShape) -> Tensor:
-    """Make images in [0, 1] to be judged."""
-    return torch.rand(COUNT, shape.channels, shape.size, shape.size, generator=torch.Generator().manual_seed(3))
-
-
-def answer(graph: bytes, **inputs: Tensor) -> NDArray[np.float32]:
+def answer(graph: bytes, given: Mapping[str, Tensor]) -> Answers:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     wanted = [one.name for one in session.get_inputs()]
-    (output,) = session.run(None, {name: inputs[name].numpy() for name in wanted})
-    return output
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(names, {name: given[name].numpy() for name in wanted}), strict=True))
 
 
-def signature(graph: bytes) -> Any:
+def signature(graph: bytes) -> list[list[tuple[str, str]]]:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    return ([(one.name, one.type) for one in some] for some in (session.get_inputs(), session.get_outputs()))
+    return [[(one.name, one.type) for one in some] for some in (session.get_inputs(), session.get_outputs())]
 
 
 def test_the_graphs_take_and_give_what_serving_expects(spec: Any, published: Any) -> None:
     _, exporter, _ = published
-    label = [("label", "tensor(int64)")] if spec.serves_labels else []
-    taken, given = signature(exporter.generator())
-    assert taken == [("z", "tensor(float)"), *label]
-    assert given == [("images", "tensor(float)")]
-    taken, given = signature(exporter.discriminator())
-    assert taken == [("images", "tensor(float)"), *label]
-    assert given == [("logit", "tensor(float)")]
+    files = exporter.files()
+    label = ("label", "tensor(int64)")
+    judges = "scores" in spec.serves or "classes" in spec.serves
+    expected = {name for name, there in ((GENERATOR, "images" in spec.serves), (DISCRIMINATOR, judges)) if there}
+    assert files.keys() == expected
+    if GENERATOR in files:
+        asked = [label] if spec.labels_from == "generator" else []
+        assert signature(files[GENERATOR]) == [[("z", "tensor(float)"), *asked], [("images", "tensor(float)")]]
+    if DISCRIMINATOR in files:
+        asked = [label] if spec.score_needs_label else []
+        said = {"logit": "scores", "class_logits": "classes"}
+        given = [(name, "tensor(float)") for name, what in said.items() if what in spec.serves]
+        assert signature(files[DISCRIMINATOR]) == [[("images", "tensor(float)"), *asked], given]
 
 
 def test_the_exported_generator_draws_what_pytorch_draws(
-    spec: Any, published: Any, noise: Tensor, labels: Tensor
+    spec: Any, adversarial: Family, published: Any, inputs: dict[str, Tensor]
 ) -> None:
     state, exporter, untrained = published
     with torch.no_grad():
-        expected = to_unit(state.averaged(noise, labels), FAMILIES[spec.family].output_range)
-    drawn = answer(exporter.generator(), z=noise, label=labels)
-    assert np.abs(drawn - expected.numpy()).max() <= 1e-5
-    assert 0 <= drawn.min() < drawn.max() <= 1
-    assert not np.array_equal(drawn, answer(untrained["generator"], z=noise, label=labels))
+        drawn = state.generator.served(inputs["z"], inputs["label"])
+        expected = to_unit(drawn, adversarial.output_range(spec)).numpy()
+    found = answer(exporter.files()[GENERATOR], inputs)["images"]
+    assert np.abs(found - expected).max() <= 1e-5
+    assert 0 <= found.min() < found.max() <= 1
+    assert not np.array_equal(found, answer(untrained[GENERATOR], inputs)["images"])
 
 
 def test_the_exported_discriminator_judges_as_pytorch_does(
-    spec: Any, published: Any, pictures: Tensor, labels: Tensor
+    spec: Any, family: Family, published: Any, inputs: dict[str, Tensor]
 ) -> None:
     state, exporter, untrained = published
-    state.discriminator.eval()
+    if DISCRIMINATOR not in untrained:
+        assert not {"scores", "classes"} & set(spec.serves)
+        return
+    network = state.discriminator.served.eval()
     with torch.no_grad():
-        images = to_range(255 * pictures, FAMILIES[spec.family].output_range)
-        expected = state.discriminator(images, labels)
-    state.discriminator.train()
-    judged = answer(exporter.discriminator(), images=pictures, label=labels)
-    assert judged.shape == (COUNT,)
-    assert np.abs(judged - expected.numpy()).max() <= 1e-5
-    assert not np.array_equal(judged, answer(untrained["discriminator"], images=pictures, label=labels))
+        images = to_range(inputs["images"], family.output_range(spec))
+        expected = {}
+        if "scores" in spec.serves:
+            expected["logit"] = family.score(network, images, inputs["label"]).numpy()
+        if "classes" in spec.serves:
+            expected["class_logits"] = family.classify(network, images).numpy()
+    state.discriminator.network.train()
+    found, before = answer(exporter.files()[DISCRIMINATOR], inputs), answer(untrained[DISCRIMINATOR], inputs)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert found[name].shape == values.shape
+        assert np.abs(found[name] - values).max() <= 1e-5
+        assert not np.array_equal(found[name], before[name])
 
 
-def test_swapped_weights_equal_a_fresh_export(
-    spec: Any, published: Any, noise: Tensor, labels: Tensor, pictures: Tensor
-) -> None:
+def test_swapped_weights_equal_a_fresh_export(spec: Any, published: Any, inputs: dict[str, Tensor]) -> None:
     state, swapped, _ = published
-    fresh = Exporter(spec, state)
-    for inputs, ours, theirs in (
-        ({"z": noise}, swapped.generator(), fresh.generator()),
-        ({"images": pictures}, swapped.discriminator(), fresh.discriminator()),
-    ):
-        assert np.array_equal(answer(ours, **inputs, label=labels), answer(theirs, **inputs, label=labels))
+    fresh = Exporter(spec, state).files()
+    for name, ours in swapped.files().items():
+        found, expected = answer(ours, inputs), answer(fresh[name], inputs)
+        for output, values in expected.items():
+            assert np.array_equal(found[output], values), output
 
 
-def test_an_image_does_not_depend_on_the_batch_it_rides_in(
-    published: Any, noise: Tensor, labels: Tensor, pictures: Tensor
-) -> None:
+def test_an_image_does_not_depend_on_the_batch_it_rides_in(published: Any, inputs: dict[str, Tensor]) -> None:
     _, exporter, _ = published
-    for graph, inputs in (
-        (exporter.generator(), {"z": noise, "label": labels}),
-        (exporter.discriminator(), {"images": pictures, "label": labels}),
-    ):
-        together = answer(graph, **inputs)
+    for graph in exporter.files().values():
+        together = answer(graph, inputs)
         for size in (1, 3):
             for first in range(0, COUNT - size + 1, size):
-                some = answer(graph, **{name: tensor[first : first + size] for name, tensor in inputs.items()})
-                assert np.array_equal(some, together[first : first + size]), (first, size)
+                some = answer(graph, {name: tensor[first : first + size] for name, tensor in inputs.items()})
+                for output, values in together.items():
+                    assert np.array_equal(some[output], values[first : first + size]), (output, first, size)
 
 
-def test_labels_reach_the_generator(spec: Any, published: Any, noise: Tensor, shape: ImageShape) -> None:
+def test_labels_reach_the_generator(
+    spec: Any, adversarial: Family, published: Any, inputs: dict[str, Tensor], shape: ImageShape
+) -> None:
     _, exporter, _ = published
-    if spec.serves_labels:
-        ones, twos = (answer(exporter.generator(), z=noise, label=torch.full((COUNT,), label)) for label in (1, 2))
+    graph = exporter.files()[GENERATOR]
+    if spec.labels_from == "generator":
+        ones, twos = (answer(graph, {**inputs, "label": torch.full((COUNT,), label)})["images"] for label in (1, 2))
         assert not np.array_equal(ones, twos)
     else:
-        taken, _ = signature(exporter.generator())
-        assert "label" not in dict(taken)
+        assert "label" not in dict(signature(graph)[0])

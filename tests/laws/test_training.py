@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,38 +10,21 @@ from torch import Tensor, nn
 from ganmodels import averaging, checkpoints, draws, training
 from ganmodels.datasets import Dataset, DatasetFacts, ImageSet
 from ganmodels.draws import Purpose
-from ganmodels.families import FAMILIES
-from ganmodels.family import Batch, ImageShape
-from ganmodels.training import State
+from ganmodels.family import UNKNOWN, Batch, Family, ImageShape
+from ganmodels.training import Player, State
+from tests.laws.opinions import OPINIONS, Opinion
 
 Run = Callable[..., State]
 
-
-class Opinion(nn.Module):
-    """A discriminator whose mind is made up: bright images score `strength`, dark ones −`strength`.
-
-    Asked about several labels of an image, it holds that the first is the image's own and the others are wrong.
-    """
-
-    def __init__(self, strength: float, middle: float) -> None:
-        super().__init__()
-        self.strength, self.middle = nn.Parameter(torch.tensor(float(strength))), middle
-
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        own = self.strength * (images.mean(dim=(1, 2, 3)) - self.middle).sign()
-        if labels.dim() == 1:
-            return own
-        return torch.cat([own[:, None], -own[:, None].expand(-1, labels.shape[1] - 1)], dim=1)
+CRITICS = {"wgan", "wgan_gp", "hinge"}  # hinge: until an image is beyond the margin
+EAGER = {"learning_rate": 5e-3, "discriminator_learning_rate": 5e-3, "generator_learning_rate": 5e-3, "cooldown": 0.0}
 
 
 class NothingToExport:
     """Stands in for the exporter where a checkpoint's graphs do not matter."""
 
-    def generator(self) -> bytes:
-        return b""
-
-    def discriminator(self) -> bytes:
-        return b""
+    def files(self) -> dict[str, bytes]:
+        return {}
 
 
 def copy_of(network: nn.Module) -> dict[str, Tensor]:
@@ -56,102 +40,152 @@ def same(some: State, other: State) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def bright_and_dark(spec: Any, shape: ImageShape) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Give the brightest images and the darkest, labels for them, and the middle of the range."""
-    low, high = FAMILIES[spec.family].output_range
-    bright = torch.full((4, shape.channels, shape.size, shape.size), high)
-    return bright, torch.full_like(bright, low), torch.arange(4) % shape.labels, (low + high) / 2
+def eager(spec: Any) -> Any:
+    """Learn fast, and nothing but the loss."""
+    wanted = EAGER | {"r1_weight": 0.0, "total_steps": 1000}
+    return spec.model_copy(update={name: value for name, value in wanted.items() if name in type(spec).model_fields})
 
 
-def test_the_discriminator_loses_least_when_it_is_right(spec: Any, shape: ImageShape) -> None:
-    real, fake, labels, middle = bright_and_dark(spec, shape)
+def bright_and_dark(spec: Any, family: Family, shape: ImageShape) -> tuple[Batch, Tensor, float]:
+    """Give a batch of bright images that tell their labels, as many dark ones, and the middle of the range."""
+    low, high = family.output_range(spec)
+    count = 2 * getattr(spec, "packing", 1)
+    labels = torch.arange(count) % shape.labels
+    dark = torch.full((count, shape.channels, shape.size, shape.size), low)
+    bright = torch.full_like(dark, high)
+    bright.flatten(1)[torch.arange(count), labels % bright[0].numel()] = (low + 2 * high) / 3
+    return Batch(bright, labels, bright, labels), dark, (low + high) / 2
+
+
+def opinion(spec: Any, family: Family, strength: float, middle: float) -> nn.Module:
+    plain = spec.model_copy(update={"augment": []})
+    return training.as_seen(OPINIONS.get(spec.family, Opinion)(strength, middle), plain, family)
+
+
+def test_the_discriminator_loses_least_when_it_is_right(spec: Any, family: Family, shape: ImageShape) -> None:
+    batch, dark, middle = bright_and_dark(spec, family, shape)
 
     def loss(strength: float) -> float:
-        value, _ = FAMILIES[spec.family].d_loss(Opinion(strength, middle), Batch(real, labels), fake, spec)
+        torch.manual_seed(0)
+        value, _ = family.d_loss(opinion(spec, family, strength, middle), batch, dark, spec)
         return value.item()
 
-    assert loss(2) < loss(1) < loss(0) < loss(-1) < loss(-2)
+    assert loss(3.0) < loss(0.0) < loss(-3.0)
 
 
-def test_the_generator_loses_least_when_its_images_pass_for_real(spec: Any, shape: ImageShape) -> None:
-    bright, dark, labels, middle = bright_and_dark(spec, shape)
-
-    def loss(images: Tensor) -> float:
-        value, _ = FAMILIES[spec.family].g_loss(Opinion(2.0, middle), images, labels, spec)
-        return value.item()
-
-    assert loss(bright) < loss((bright + dark) / 2) < loss(dark)
-
-
-def test_the_discriminators_steps_teach_it_to_tell_real_from_fake(spec: Any, shape: ImageShape, batch: Batch) -> None:
-    eager = spec.model_copy(update={"discriminator_learning_rate": 5e-3, "r1_weight": 0.0})
-    state = training.start(eager, shape)
-    for _ in range(30):
-        state.step += 1
-        metrics = training.discriminator_step(eager, FAMILIES[spec.family], state, batch)
-    assert metrics["d_real"] > metrics["d_fake"] + 1
-    assert metrics["d_loss"] < math.log(4) - 0.2  # what a discriminator that cannot tell pays
-
-
-def test_the_generators_steps_teach_it_to_pass_for_real(spec: Any, shape: ImageShape, batch: Batch) -> None:
-    eager = spec.model_copy(update={"discriminator_learning_rate": 5e-3, "generator_learning_rate": 5e-3})
-    state, family = training.start(eager, shape), FAMILIES[spec.family]
+def test_the_generator_loses_least_when_its_images_pass_for_real(
+    spec: Any, adversarial: Family, shape: ImageShape
+) -> None:
+    assert adversarial.g_loss is not None
+    batch, dark, middle = bright_and_dark(spec, adversarial, shape)
     losses = []
-    for _ in range(30):
+    for images in (batch.real, (batch.real + dark) / 2, dark):
+        torch.manual_seed(0)
+        value, _ = adversarial.g_loss(opinion(spec, adversarial, 3.0, middle), batch, images, spec)
+        losses.append(value.item())
+    assert losses[0] < losses[2]
+    assert losses == sorted(losses)
+
+
+def test_the_discriminators_steps_teach_it(spec: Any, family: Family, shape: ImageShape, batch: Batch) -> None:
+    fast, losses = eager(spec), []
+    state = training.start(fast, shape)
+    for update in range(1, 41):
         state.step += 1
-        training.discriminator_step(eager, family, state, batch)
-    for _ in range(30):
+        metrics = training.discriminator_step(fast, family, state, replace(batch, update=update))
+        losses.append(metrics["d_loss"].item())
+    assert sum(losses[-5:]) < sum(losses[:5])
+    if "d_real" in metrics:
+        assert metrics["d_real"] > metrics["d_fake"]
+
+
+def test_the_generators_steps_teach_it(spec: Any, adversarial: Family, shape: ImageShape, batch: Batch) -> None:
+    fast, losses = eager(spec), []
+    state = training.start(fast, shape)
+    for update in range(1, 31):
+        training.discriminator_step(fast, adversarial, state, replace(batch, update=update))
+    for _ in range(40):
         state.step += 1
-        losses.append(training.generator_step(eager, family, state, batch.labels)["g_loss"].item())
-    assert losses[-1] < losses[0] - 0.2
+        losses.append(training.generator_step(fast, adversarial, state, batch)["g_loss"].item())
+    assert sum(losses[-5:]) < sum(losses[:5])
 
 
 def test_a_discriminator_step_changes_all_of_the_discriminator_and_nothing_else(
-    spec: Any, state: State, batch: Batch
+    spec: Any, family: Family, state: State, batch: Batch
 ) -> None:
-    state.step = spec.r1_every
-    ours, others = copy_of(state.discriminator), copy_of(state.generator)
-    training.discriminator_step(spec, FAMILIES[spec.family], state, batch)
-    assert changed(state.generator, others) == set()
-    assert all(parameter.grad is None for parameter in state.generator.parameters())
-    assert changed(state.discriminator, ours) == ours.keys()
-
-
-def test_a_generator_step_changes_all_of_the_generator_and_nothing_else(spec: Any, state: State, batch: Batch) -> None:
     state.step = 1
-    ours, others = copy_of(state.generator), copy_of(state.discriminator)
-    training.generator_step(spec, FAMILIES[spec.family], state, batch.labels)
-    assert changed(state.discriminator, others) == set()
-    assert all(parameter.grad is None for parameter in state.discriminator.parameters())
-    assert changed(state.generator, ours) == ours.keys()
+    ours = copy_of(state.discriminator.network)
+    others = copy_of(state.generator.network) if state.generator else {}
+    training.discriminator_step(spec, family, state, replace(batch, update=getattr(spec, "r1_every", 1)))
+    if state.generator:
+        assert changed(state.generator.network, others) == set()
+        assert all(parameter.grad is None for parameter in state.generator.network.parameters())
+    assert changed(state.discriminator.network, ours) | shifts(spec, state) == ours.keys()
 
 
-def test_each_part_of_a_network_gets_a_gradient(spec: Any, state: State, batch: Batch) -> None:
+def shifts(spec: Any, state: State) -> set[str]:
+    """Name what a critic's step may leave alone: its output's bias, which cancels where real is held against fake.
+
+    The singular vectors of a single output are 1 and the weights' own direction, known without looking.
+    """
+    if spec.family not in CRITICS:
+        return set()
+    tensors = state.discriminator.network.state_dict().items()
+    return {name for name, tensor in tensors if tensor.shape == (1,) or name == "logit.parametrizations.weight.0._v"}
+
+
+def test_a_generator_step_changes_all_of_the_generator_and_nothing_else(
+    spec: Any, adversarial: Family, state: State, batch: Batch
+) -> None:
     state.step = 1
-    training.discriminator_step(spec, FAMILIES[spec.family], state, batch)
-    training.generator_step(spec, FAMILIES[spec.family], state, batch.labels)
-    for network in (state.discriminator, state.generator):
-        for name, parameter in network.named_parameters():
+    generator, discriminator = played(state)
+    ours, others = copy_of(generator.network), copy_of(discriminator.network)
+    training.generator_step(spec, adversarial, state, batch)
+    assert changed(discriminator.network, others) == set()
+    assert all(parameter.grad is None for parameter in discriminator.network.parameters())
+    assert changed(generator.network, ours) == ours.keys()
+
+
+def test_each_part_of_a_network_gets_a_gradient(spec: Any, family: Family, state: State, batch: Batch) -> None:
+    state.step = 1
+    training.discriminator_step(spec, family, state, batch)
+    if state.generator:
+        training.generator_step(spec, family, state, batch)
+    for player in filter(None, (state.discriminator, state.generator)):
+        for name, parameter in player.network.named_parameters():
             assert parameter.grad is not None, name
-            assert parameter.grad.abs().max() > 0, name
+            assert parameter.grad.abs().max() > 0 or name in shifts(spec, state), name
 
 
-def test_a_discriminator_keeps_statistics_of_real_images_alone(spec: Any, run: Run, images: ImageSet) -> None:
-    ours, dark = run(spec, until=1), run(spec, until=1)
-    blackened = ImageSet(torch.zeros_like(images.images), images.labels, images.label_names)
-    family = FAMILIES[spec.family]
-    for state, seen in ((ours, images), (dark, blackened)):
-        batch = training.batches.supply(seen, 0, spec.batch_size, family.output_range, "cpu").batch(2)
-        before = copy_of(state.discriminator)
-        with torch.no_grad():  # only forwards: what a loss leaves behind in the buffers
-            family.d_loss(state.discriminator, batch, torch.randn_like(batch.real), spec)
-        buffers = dict(state.discriminator.named_buffers())
-        assert changed(state.discriminator, before) == buffers.keys()
-        kept = copy_of(state.discriminator)
-        state.discriminator.load_state_dict(before)
-        with torch.no_grad():
-            state.discriminator(batch.real, batch.labels)
-        assert changed(state.discriminator, kept) == set()
+def test_a_discriminator_keeps_statistics_of_real_images_alone(
+    spec: Any, family: Family, batch: Batch, shape: ImageShape
+) -> None:
+    def statistics(batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        network = training.start(spec, shape).discriminator.network
+        with draws.seeded(0, 0, 0, Purpose.DISCRIMINATOR_STEP):
+            family.d_loss(training.as_seen(network, spec, family), batch, fake, spec)
+        return {name: buffer for name, buffer in network.named_buffers() if "running" in name}
+
+    found = statistics(batch, torch.zeros_like(batch.real))
+    beside_others = statistics(batch, torch.ones_like(batch.real))
+    of_others = statistics(replace(batch, real=batch.real / 2, labeled=batch.labeled / 2), torch.zeros_like(batch.real))
+    for name, statistic in found.items():
+        assert torch.equal(statistic, beside_others[name]), name
+        assert not torch.equal(statistic, of_others[name]), name
+
+
+def test_a_generators_draws_leave_its_statistics_alone_but_for_its_own_step(
+    spec: Any, adversarial: Family, state: State, batch: Batch
+) -> None:
+    generator, _ = played(state)
+    before = copy_of(generator.network)
+    training.discriminator_step(spec, adversarial, state, batch)
+    assert changed(generator.network, before) == set()
+
+
+def played(state: State) -> tuple[Player, Player]:
+    assert state.generator is not None
+    return state.generator, state.discriminator
 
 
 def test_the_same_seed_gives_the_same_run(spec: Any, run: Run) -> None:
@@ -166,8 +200,18 @@ def test_another_seed_gives_another_run(spec: Any, run: Run) -> None:
     assert not same(run(spec), run(other))
 
 
-def test_each_step_draws_its_own_noise(spec: Any) -> None:
-    latent = FAMILIES[spec.family].latent
+def test_a_rollback_gives_fresh_noise(spec: Any, run: Run, adversarial: Family, shape: ImageShape) -> None:
+    fresh = training.start(spec, shape)
+    fresh.rollbacks = 1
+    again = training.start(spec, shape)
+    again.rollbacks = 1
+    assert not same(run(spec), run(spec, fresh))
+    assert same(fresh, run(spec, again))
+
+
+def test_each_step_draws_its_own_noise(spec: Any, adversarial: Family) -> None:
+    assert adversarial.latent is not None
+    latent = adversarial.latent(spec)
 
     def drawn(*coordinates: Any) -> Tensor:
         return draws.noise(latent, 4, spec.latent_size, draws.source(*coordinates))
@@ -183,7 +227,9 @@ def test_each_step_draws_its_own_noise(spec: Any) -> None:
         assert not torch.equal(here, drawn(*elsewhere))
 
 
-def test_the_networks_see_new_noise_at_each_step(spec: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_networks_see_new_noise_at_each_step(
+    spec: Any, adversarial: Family, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Tensor] = []
     noise = draws.noise
 
@@ -193,7 +239,7 @@ def test_the_networks_see_new_noise_at_each_step(spec: Any, run: Run, monkeypatc
 
     monkeypatch.setattr(draws, "noise", remembered)
     run(spec)
-    assert len(seen) == 2 * spec.total_steps
+    assert len(seen) == (spec.discriminator_steps + 1) * spec.total_steps + spec.d_pretrain_steps
     assert len({tuple(z.flatten().tolist()) for z in seen}) == len(seen)
 
 
@@ -201,7 +247,7 @@ def test_the_networks_see_new_noise_at_each_step(spec: Any, run: Run, monkeypatc
 def test_resuming_changes_nothing(
     spec: Any, run: Run, shape: ImageShape, facts: DatasetFacts, images: ImageSet, interrupted_at: int
 ) -> None:
-    dataset = Dataset("digits", facts, images, images, images, "0" * 64)
+    dataset = Dataset(spec.dataset, facts, images, images, images, "0" * 64)
     interrupted = run(spec, until=interrupted_at) if interrupted_at else training.start(spec, shape)
     files = checkpoints.pack(spec, interrupted, dataset, {}, NothingToExport())
     resumed = run(spec, checkpoints.restore(files, spec, shape))
@@ -213,54 +259,87 @@ def test_resuming_changes_nothing(
 
 def test_the_average_moves_by_its_decay_and_copies_the_buffers(spec: Any, run: Run) -> None:
     state = run(spec, until=2)
-    before = copy_of(state.averaged)
-    for buffer in state.generator.buffers():
-        buffer.add_(1)
-    averaging.update(state.averaged, state.generator, 0.75)
-    after = state.averaged.state_dict()
-    for name, buffer in state.generator.named_buffers():
-        assert torch.equal(after[name], buffer), name
-    for name, parameter in state.generator.named_parameters():
-        torch.testing.assert_close(after[name], 0.75 * before[name] + 0.25 * parameter.detach())
+    for player in filter(None, (state.generator, state.discriminator)):
+        if player.averaged is None:
+            continue
+        before = copy_of(player.averaged)
+        for buffer in player.network.buffers():
+            buffer.add_(1)
+        averaging.update(player.averaged, player.network, 0.75)
+        after = player.averaged.state_dict()
+        for name, buffer in player.network.named_buffers():
+            assert torch.equal(after[name], buffer), name
+        for name, parameter in player.network.named_parameters():
+            torch.testing.assert_close(after[name], 0.75 * before[name] + 0.25 * parameter.detach())
 
 
-def test_training_keeps_the_averages_buffers_at_the_generators(spec: Any, run: Run) -> None:
+def test_training_keeps_the_averages_buffers_at_the_networks(spec: Any, family: Family, run: Run) -> None:
     state = run(spec)
-    averaged = dict(state.averaged.named_buffers())
-    for name, buffer in state.generator.named_buffers():
-        assert torch.equal(averaged[name], buffer), name
+    assert (state.discriminator.averaged is None) == (family.classify is None)  # what answers is averaged
+    for player in filter(None, (state.generator, state.discriminator)):
+        averaged = dict(player.averaged.named_buffers()) if player.averaged else {}
+        for name, buffer in player.network.named_buffers() if averaged else ():
+            assert torch.equal(averaged[name], buffer), name
 
 
-def test_networks_keep_to_their_shapes_and_ranges(spec: Any, run: Run, shape: ImageShape) -> None:
-    family, state = FAMILIES[spec.family], run(spec)
-    z = 10 * draws.noise(family.latent, 5, spec.latent_size, draws.source(0, 0, 0, Purpose.PREVIEW))
-    labels = torch.arange(5) % shape.labels
+def test_networks_keep_to_their_shapes_and_ranges(spec: Any, adversarial: Family, run: Run, shape: ImageShape) -> None:
+    state = run(spec)
+    generator, discriminator = played(state)
+    count = 5 * spec.packing
+    assert adversarial.latent is not None
+    z = 10 * draws.noise(adversarial.latent(spec), count, spec.latent_size, draws.source(0, 0, 0, Purpose.PREVIEW))
+    labels = torch.arange(count) % shape.labels
     with torch.no_grad():
-        drawn = state.averaged(z, labels)
-        logits = state.discriminator(drawn, labels)
-    low, high = family.output_range
-    assert drawn.shape == (5, shape.channels, shape.size, shape.size)
+        drawn = generator.served(z, labels)
+    low, high = adversarial.output_range(spec)
+    assert drawn.shape == (count, shape.channels, shape.size, shape.size)
     assert low <= drawn.min() < drawn.max() <= high
-    assert logits.shape == (5,)
+    seen = training.as_seen(discriminator.network, spec, adversarial)
+    with torch.no_grad():
+        if adversarial.score is not None:
+            assert adversarial.score(seen, drawn, labels).shape == (5,)
+        if adversarial.classify is not None:
+            assert adversarial.classify(discriminator.served, drawn).shape[0] == count
 
 
-def test_every_metric_of_every_step_is_a_finite_number_on_the_device(spec: Any, state: State, images: ImageSet) -> None:
+def test_every_metric_of_every_step_is_a_finite_number_on_the_device(
+    spec: Any, family: Family, state: State, images: ImageSet
+) -> None:
+    steps = []
     for step, metrics in training.train(spec, state, images):
-        expected = {"d_loss", "g_loss", "d_real", "d_fake", "d_gradient_norm", "g_gradient_norm"}
-        penalized = spec.r1_weight > 0 and step % spec.r1_every == 0
-        mismatched = spec.family == "dcgan" and spec.conditional and spec.mismatch_weight > 0
-        assert metrics.keys() == expected | ({"r1"} if penalized else set()) | ({"d_mismatch"} if mismatched else set())
+        steps.append(step)
+        expected = {"d_loss", "d_gradient_norm"}
+        if step > 0 and family.generator is not None:
+            expected |= {"g_loss", "g_gradient_norm"}
+        if family.score is not None:
+            expected |= {"d_real", "d_fake"}
+        assert metrics.keys() >= expected
         for name, value in metrics.items():
             assert value.shape == (), name
             assert not value.requires_grad, name
             assert math.isfinite(value), name
+    assert steps == [0] * getattr(spec, "d_pretrain_steps", 0) + list(range(1, spec.total_steps + 1))
 
 
 def test_each_epoch_shows_each_image_once(spec: Any, images: ImageSet) -> None:
     size, count = spec.batch_size, len(images)
-    supply = training.batches.supply(images, 0, size, (0.0, 255.0), "cpu")
-    shown = torch.cat([supply.batch(step).real for step in range(1, 1 + 2 * count // size)])
-    seen = sorted(tuple(image.flatten().tolist()) for image in images.images)
+    supply = training.batches.supply(images, spec, (0.0, 255.0), "cpu")
+    shown = torch.cat([supply.batch(update).real for update in range(1, 1 + 2 * count // size)])
+    whole = images.images.float() * (1 if images.images.dtype == torch.uint8 else 255)
+    seen = sorted(tuple(image.flatten().tolist()) for image in whole)
     for epoch in range(2):
         assert sorted(tuple(image.flatten().tolist()) for image in shown[epoch * count : (epoch + 1) * count]) == seen
     assert not torch.equal(shown[:count], shown[count:])
+
+
+def test_no_label_is_seen_that_was_not_granted(spec: Any, images: ImageSet) -> None:
+    supply = training.batches.supply(images, spec, (0.0, 1.0), "cpu")
+    batches = [supply.batch(update) for update in range(1, 30)]
+    if hasattr(spec, "labeled"):
+        if spec.labeled != "none":
+            assert all((batch.labels == UNKNOWN).all() for batch in batches)
+            assert all((batch.labeled_labels != UNKNOWN).all() for batch in batches)
+        assert supply.labels.ne(UNKNOWN).sum() == len(supply.granted)
+    else:
+        assert all(len(batch.labeled) == 0 for batch in batches)
+        assert all((batch.labels != UNKNOWN).all() for batch in batches)

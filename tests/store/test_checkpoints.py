@@ -9,6 +9,7 @@ from store.claims import Claim
 from store.clock import now
 from store.database import Database
 from store.errors import CheckpointNotFound, CheckpointPruned, PreviewNotFound
+from store.previews import Picture
 from tests.store import scenes
 from tests.store.scenes import CARD, FILES
 
@@ -121,7 +122,7 @@ def test_a_preview_is_found_by_its_step_and_a_later_attempt_s_replaces_it(databa
     number = held.job.number
     with database.write() as connection:
         for path in ("first", "second"):
-            claims.preview(connection, held, 5, path, "0" * 64, 80, 40)
+            claims.preview(connection, held, 5, Picture(path, "0" * 64, 80, 40, None))
     with database.read() as connection:
         found = previews.at(connection, number, 5)
         assert (found.path, found.width, found.height) == ("second", 80, 40)
@@ -135,7 +136,7 @@ def test_pages_of_previews_go_down(database: Database) -> None:
     held = scenes.run(database)
     with database.write() as connection:
         for step in range(1, 6):
-            claims.preview(connection, held, step, f"path-{step}", "0" * 64, 80, 80)
+            claims.preview(connection, held, step, Picture(f"path-{step}", "0" * 64, 80, 80, None))
     with database.read() as connection:
         first, more = previews.page(connection, held.job.number, None, 3)
         assert ([preview.step for preview in first], more) == ([5, 4, 3], True)

@@ -14,6 +14,7 @@ from sqlalchemy import func, inspect, select
 from store import claims, jobs, tables, workers
 from store.clock import later, now
 from store.database import MIGRATIONS, Database
+from store.previews import Picture
 from tests.store import scenes
 
 
@@ -74,7 +75,7 @@ def test_deleting_a_job_deletes_all_that_belongs_to_it(database: Database) -> No
         jobs.submit(connection, scenes.spec(), "key")
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
         claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
-        claims.preview(connection, held, 5, "path", "0" * 64, 80, 80)
+        claims.preview(connection, held, 5, Picture("path", "0" * 64, 80, 80, None))
         connection.execute(tables.jobs.delete().where(tables.jobs.c.number != kept.number))
     left = {name: len(rows) for name, rows in scenes.dump(database).items() if rows}
     assert left == {"jobs": 1, "events": 1}
@@ -119,7 +120,7 @@ def fill(database: Database) -> None:
         jobs.submit(connection, scenes.spec(), "key")
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
         claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
-        claims.preview(connection, held, 5, "path", "0" * 64, 80, 80)
+        claims.preview(connection, held, 5, Picture("path", "0" * 64, 80, 80, None))
         workers.announce(connection, "worker-1", "host", 7, "cpu")
     assert all(scenes.dump(database).values())
 

@@ -7,6 +7,7 @@ from store import claims, events, jobs
 from store.claims import Claim
 from store.database import Database
 from store.events import Event
+from store.previews import Picture
 from tests.store import scenes
 
 WRITERS = 4
@@ -123,7 +124,7 @@ class _Write:
                 found = claims.checkpoints.latest(connection, self.held.job.number)
                 claims.damaged(connection, self.held, found, "a digest differs")
             else:
-                claims.preview(connection, self.held, 1, "path", "0" * 64, 80, 80)
+                claims.preview(connection, self.held, 1, Picture("path", "0" * 64, 80, 80, None))
 
 
 def test_a_number_is_never_used_twice(database: Database) -> None:

@@ -9,6 +9,7 @@ from store.claims import Claim, Failure
 from store.database import Database
 from store.errors import LeaseLost
 from store.lifecycle import HELD, JobState
+from store.previews import Picture
 from tests.store import scenes
 from tests.store.scenes import CARD, FILES
 
@@ -30,8 +31,10 @@ WRITES: dict[str, Write] = {
     "report without points": lambda connection, held: claims.report(connection, held, 7, []),
     "checkpoint": lambda connection, held: claims.checkpoint(connection, held, 7, "folder", FILES, CARD),
     "damaged": damage,
-    "preview": lambda connection, held: claims.preview(connection, held, 7, "path", "0" * 64, 80, 80),
+    "preview": lambda connection, held: claims.preview(connection, held, 7, Picture("path", "0" * 64, 80, 80, None)),
     "note": lambda connection, held: claims.note(connection, held, "health", {"verdict": "healthy"}),
+    "health": lambda connection, held: claims.health(connection, held, {"verdict": "healthy", "reasons": []}),
+    "roll back": lambda connection, held: claims.roll_back(connection, held, 5, {"from": 7, "to": 5}),
     "succeed": claims.succeed,
     "release": lambda connection, held: claims.release(connection, held, "drained"),
     "fail": lambda connection, held: claims.fail(connection, held, FAILURE, timedelta(0)),
@@ -45,7 +48,7 @@ def test_every_function_that_takes_a_claim_is_listed_here() -> None:
         for name, function in vars(claims).items()
         if callable(function) and not name.startswith("_") and "held" in getattr(function, "__annotations__", {})
     }
-    assert takes_claim == {name.split()[0] for name in WRITES}
+    assert takes_claim == {name.replace(" back", "_back").split()[0] for name in WRITES}
 
 
 def half_trained(database: Database) -> Claim:

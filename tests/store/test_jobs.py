@@ -1,4 +1,5 @@
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier
@@ -251,33 +252,45 @@ def test_a_job_that_does_not_wait_has_no_position(database: Database) -> None:
         assert jobs.queue_position(connection, held.job) is None
 
 
-def serve(database: Database, *steps: int, labels: bool) -> Job:
+def serve(database: Database, *steps: int, serves: Sequence[str]) -> Job:
     held = scenes.run(database)
-    card = {**CARD, "serves": ["images", "labels"] if labels else ["images"]}
     with database.write() as connection:
         for step in steps:
-            claims.checkpoint(connection, held, step, f"folder-{step}", FILES, card)
+            claims.checkpoint(connection, held, step, f"folder-{step}", FILES, {**CARD, "serves": serves})
     return held.job
 
 
-def newest(database: Database, labels: bool) -> str | None:
+def newest(database: Database, what: str) -> str | None:
     with database.read() as connection:
-        job = jobs.newest_able(connection, labels)
+        job = jobs.newest_able(connection, what)
     return job.id if job else None
 
 
 def test_the_newest_job_that_can_answer_is_found(database: Database) -> None:
-    assert newest(database, labels=False) is None
-    labeled = serve(database, 5, labels=True)
-    unlabeled = serve(database, 5, 10, labels=False)
-    without = scenes.run(database).job
-    assert newest(database, labels=False) == unlabeled.id
-    assert newest(database, labels=True) == labeled.id
-    assert without.id not in {unlabeled.id, labeled.id}
+    assert newest(database, "images") is None
+    labeled = serve(database, 5, serves=["images", "labels", "scores"])
+    unlabeled = serve(database, 5, 10, serves=["images"])
+    classifier = serve(database, 5, serves=["classes"])
+    scenes.run(database)
+    found = {what: newest(database, what) for what in ("images", "labels", "classes", "scores")}
+    expected = {"images": unlabeled, "labels": labeled, "classes": classifier, "scores": labeled}
+    assert found == {what: job.id for what, job in expected.items()}
 
 
 def test_a_job_whose_checkpoints_are_all_damaged_cannot_answer(database: Database) -> None:
-    old, new = serve(database, 5, labels=True), serve(database, 5, labels=True)
+    old, new = (serve(database, 5, serves=["images", "labels"]) for _ in range(2))
     with database.write() as connection:
         checkpoints.mark_damaged(connection, new.number, 5)
-    assert newest(database, labels=False) == newest(database, labels=True) == old.id
+    assert newest(database, "images") == newest(database, "labels") == old.id
+
+
+def test_a_job_can_do_what_its_newest_whole_checkpoint_says(database: Database) -> None:
+    job = serve(database, 5, serves=["images"])
+    held = scenes.run(database)
+    with database.write() as connection:
+        for step, serves in ((5, ["images"]), (10, ["images", "classes"])):
+            claims.checkpoint(connection, held, step, f"folder-{step}", FILES, {**CARD, "serves": serves})
+    assert newest(database, "classes") == held.job.id != job.id
+    with database.write() as connection:
+        checkpoints.mark_damaged(connection, held.job.number, 10)
+    assert newest(database, "classes") is None

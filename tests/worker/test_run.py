@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from ganmodels.datasets import DatasetUnavailable
+from worker.failures import Diverged, NumericsChanged, classed, finite_or_raise
 from worker.messages import REPORT, Progress
-from worker.run import Diverged, NumericsChanged, Reporter, classed, finite_or_raise, refuse_changes
+from worker.reporter import Reporter
+from worker.run import refuse_changes
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_name_and_step() -> None:
@@ -20,7 +22,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_name_and_step() -> None
     [
         (DatasetUnavailable("x"), "dataset_unavailable", False),
         (NumericsChanged("x"), "numerics_changed", False),
-        (Diverged("x"), "diverged", False),
+        (Diverged(3, "x"), "diverged", False),
         (MemoryError(), "out_of_memory", False),
         (OSError("disk full"), "io", True),
         (ValueError("x"), "bad_spec", False),

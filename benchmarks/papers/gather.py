@@ -1,0 +1,103 @@
+"""Runs as jobs of a service of one's own: what is not recorded yet is submitted, what has ended is recorded."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.papers import records
+from benchmarks.papers.records import Record, Spec
+from ganymede import Client, Job
+from ganymede.stack import Stack
+
+POLL_SECONDS = 5.0
+MOST_POINTS = 10_000
+TIMES = ("started_at", "finished_at")
+
+
+@dataclass
+class Gathering:
+    """The runs that are wanted, the file they are recorded in, and the curves to keep of each."""
+
+    wanted: Mapping[str, Spec]
+    series: Mapping[str, tuple[str, ...]]
+    path: Path
+    commit: str
+    jobs: dict[str, str] = field(default_factory=dict)  # key of a run: id of its job
+
+    def run(self, home: Path, workers: int, seconds: float) -> None:
+        """Submit what is missing and record what ends, for so long at most; jobs go on where they stopped next time."""
+        deadline = time.monotonic() + seconds
+        with Stack(home, workers=workers) as stack, Client(stack.url) as client:
+            for key, spec in self._missing():
+                self.jobs[key] = client.submit(**spec, idempotency_key=f"{key}-{self.commit}").id
+                print(f"waiting for {self.jobs[key]}: {spec['name']}", flush=True)
+            while self.jobs and time.monotonic() < deadline:
+                self._record_ended(client)
+                time.sleep(POLL_SECONDS)
+
+    def _missing(self) -> Iterator[tuple[str, Spec]]:
+        there = records.load(self.path)
+        return ((key, spec) for key, spec in self.wanted.items() if key not in there)
+
+    def _record_ended(self, client: Client) -> None:
+        for key, id in list(self.jobs.items()):
+            job = client.job(id)
+            if job.is_finished:
+                there = records.load(self.path)
+                there[key] = self._record(client, key, job)
+                records.save(self.path, there.values())
+                del self.jobs[key]
+                print(f"{job.state}: {job.name} in {there[key].seconds:.0f} s", flush=True)
+
+    def _record(self, client: Client, key: str, job: Job) -> Record:
+        names = [name for name in self.series[key] if name in job.metrics]
+        curves = client.metrics(job.id, name=names, max_points=MOST_POINTS).values() if names else []
+        times = {name: datetime.fromisoformat(job.document[name] or job.document["created_at"]) for name in TIMES}
+        return Record(
+            key=key,
+            spec=self.wanted[key],
+            figures=dict(job.metrics),
+            series={each.name: [(step, value) for step, value in each.points if value is not None] for each in curves},
+            verdicts=list(_verdicts(client, job.id)),
+            state=job.state,
+            reason=job.error.message if job.error else job.state_reason,
+            seconds=round((times["finished_at"] - times["started_at"]).total_seconds(), 1),
+            commit=self.commit,
+            hardware=hardware(),
+            finished_at=times["finished_at"].isoformat(timespec="seconds"),
+        )
+
+
+def _verdicts(client: Client, id: str) -> Iterator[tuple[int, str]]:
+    """Walk over what the service made of the run's health, by step."""
+    after: int | None = None
+    while True:
+        page = client.events(id, after=after, limit=100)
+        yield from ((event.data["step"], event.data["verdict"]) for event in page if event.type == "health")
+        if not page.has_more:
+            return
+        after = page.data[-1].id
+
+
+def commit() -> str:
+    """Name the commit that is checked out; with `+` when files that matter differ from it."""
+    root = Path(__file__).parents[2]
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+    changed = ["git", "status", "--porcelain", "--", "ganmodels", "worker", "store", "app"]
+    dirty = subprocess.run(changed, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    return head.stdout.strip() + ("+" if dirty else "")
+
+
+def hardware() -> str:
+    """Name the processor and how many of it there are."""
+    model = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return f"{os.cpu_count()} x {model}"

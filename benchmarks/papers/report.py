@@ -1,0 +1,91 @@
+"""docs/results.md: the table as it stands, made from docs/results.json and nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from benchmarks.papers import records
+from benchmarks.papers.records import Record
+from benchmarks.papers.rows import ROWS, Arm, Row, Runs
+from benchmarks.papers.statistics import Figure
+
+HEAD = """# Results
+
+What the papers report and what our runs give. `make bench-papers` writes this page from [results.json](results.json).
+Every run is a job of the service, on MNIST unless said, with the family's quick preset where no knob is named; figures
+are of the test split, read once at the end of a run, mean ± standard deviation over the runs with seeds 0, 1, …;
+settings were chosen on validation ([experiments.md](experiments.md) says what was tried). A Fréchet distance is taken
+in the features of the data set's own classifier and compares with nothing outside this page. CPU minutes are those of
+the training process: training, looks at validation and checkpoints, without the final look at test.
+
+| | what | published | aim | ours | | CPU minutes a run |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+RUNS = """
+## The runs
+
+The command of a row: `make bench-papers ARGS="--rows NAME"`. What is recorded is not run again.
+
+| row | arm | knobs | runs | commits | hardware |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def specs(arm: Arm) -> list[dict[str, object]]:
+    """Give the spec of every run of an arm, as it is submitted."""
+    shared = {"threads": 1, "device": "cpu", "checkpoint_every": arm.spec.get("evaluate_every", 1_000)}
+    return [{**shared, **arm.spec, "seed": seed, "name": _name(arm.spec, seed)} for seed in range(arm.seeds)]
+
+
+def _name(spec: Mapping[str, object], seed: int) -> str:
+    shown = {name: value for name, value in spec.items() if name not in ("family", "measures", "evaluate_every")}
+    words = " ".join(f"{name}={value}" for name, value in shown.items())
+    return f"{spec['family']} {words}"[:80] + f" seed={seed}"
+
+
+def runs_of(row: Row, found: Mapping[str, Record]) -> Runs:
+    """Find a row's finished runs."""
+    return {arm.name: list(_finished(arm, found)) for arm in row.arms}
+
+
+def _finished(arm: Arm, found: Mapping[str, Record]) -> Iterator[Record]:
+    for spec in specs(arm):
+        record = found.get(records.key(spec))
+        if record is not None and record.state == "succeeded":
+            yield record
+
+
+def render(found: Mapping[str, Record]) -> str:
+    """Write the page."""
+    return HEAD + "".join(_line(row, found) for row in ROWS) + RUNS + "".join(_arms(row, found) for row in ROWS)
+
+
+def _line(row: Row, found: Mapping[str, Record]) -> str:
+    runs = runs_of(row, found)
+    figures = row.read(runs)
+    ours = "<br>".join(figure.text() for figure in figures) + (f"<br>*{row.note}*" if row.note else "")
+    minutes = "<br>".join(_minutes(arm, some) for arm, some in runs.items())
+    return f"| {row.name} | {row.system} | {row.published} | {row.aim} | {ours} | {_verdict(figures)} | {minutes} |\n"
+
+
+def _verdict(figures: Sequence[Figure]) -> str:
+    marks = [figure.met for figure in figures if figure.at_least is not None or figure.at_most is not None]
+    if None in marks:
+        return "open"
+    return "" if not marks else "met" if all(marks) else "**missed**"
+
+
+def _minutes(arm: str, some: Sequence[Record]) -> str:
+    return f"{arm}: {sum(run.cpu_minutes for run in some) / len(some):.1f}" if some else f"{arm}: –"
+
+
+def _arms(row: Row, found: Mapping[str, Record]) -> str:
+    lines = []
+    for arm in row.arms:
+        some = list(_finished(arm, found))
+        failed = [r for spec in specs(arm) if (r := found.get(records.key(spec))) and r.state != "succeeded"]
+        knobs = ", ".join(f"`{name}: {value}`" for name, value in arm.spec.items())
+        count = f"{len(some)} of {arm.seeds}" + (f", {len(failed)} failed: {failed[0].reason}" if failed else "")
+        commits = ", ".join(sorted({run.commit for run in some})) or "–"
+        machines = ", ".join(sorted({run.hardware for run in some})) or "–"
+        lines.append(f"| {row.name} | {arm.name} | {knobs} | {count} | {commits} | {machines} |\n")
+    return "".join(lines)

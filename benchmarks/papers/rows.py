@@ -1,0 +1,385 @@
+"""The table: what each paper reports, the runs that are held against it, and how their figures are read.
+
+Published figures stand with their source: S is the paper's own text or its authors' code, T another paper's quotation.
+Every figure is of the test split, read once at the end of a run; a row's settings were chosen on validation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from benchmarks.papers.records import Record
+from benchmarks.papers.statistics import Figure, fraction_of, mean_of, paired_gain
+
+Runs = Mapping[str, Sequence[Record]]  # the finished runs of a row's arms, by the arm's name, in order of seed
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting, run with the seeds 0, 1, …; `series` are the curves that are kept."""
+
+    name: str
+    spec: Mapping[str, Any]
+    seeds: int
+    series: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what was published, what we aim for, the runs, and what is read from them."""
+
+    name: str
+    system: str
+    published: str
+    aim: str
+    arms: tuple[Arm, ...]
+    read: Callable[[Runs], list[Figure]]
+    note: str = ""
+
+
+def sgan(labels: int, **more: Any) -> dict[str, Any]:
+    """Ask for the semi-supervised GAN with so many labels."""
+    return {"family": "sgan", "labeled": {"count": labels}, **more}
+
+
+SHORT = {"total_steps": 1_500}  # T5: many draws, few steps
+FROZEN = {"generator_learning_rate": 0.0}
+HUNDRED = {"count": 100}
+EVERY_DIGIT = ("modes", "least_class_share")
+CONDITIONAL = {"family": "dcgan", "conditional": True}
+SHARP = {**CONDITIONAL, "width": 32, "total_steps": 6_000}
+WASSERSTEIN = ("fd_classifier", "held_out_wasserstein_estimate", "held_out_d_loss")
+
+
+def error(arm: str, at_most: float, what: str = "wrong of 10,000") -> Callable[[Runs], list[Figure]]:
+    """Read how many of the 10,000 test images the final model gets wrong."""
+    return lambda runs: [mean_of(what, runs[arm], "test_error_rate", 10_000, at_most=at_most)]
+
+
+def accuracy(arm: str, at_least: float) -> Callable[[Runs], list[Figure]]:
+    """Read the final model's test accuracy, and beside it that of the checkpoint which validation chose."""
+    return lambda runs: [
+        mean_of("accuracy", runs[arm], "test_accuracy", at_least=at_least),
+        mean_of("error of the one chosen on validation", runs[arm], "test_best_error_rate"),
+    ]
+
+
+def gain(labels: int, points: float) -> Callable[[Runs], list[Figure]]:
+    """Read by how many points the same network learns better beside a generator that learns, draw by draw."""
+
+    def read(runs: Runs) -> list[Figure]:
+        with_, without = runs[f"{labels} labels"], runs[f"{labels} labels, G frozen"]
+        return [
+            mean_of("accuracy", with_, "test_accuracy"),
+            mean_of("accuracy, G frozen", without, "test_accuracy"),
+            *paired_gain("gain in points", with_, without, "test_accuracy", 100, points),
+        ]
+
+    return read
+
+
+def correlation(runs: Runs) -> list[Figure]:
+    """Rank the held-out estimate of 20 even checkpoints, after the first 5 % of the run, against their distance."""
+    return [
+        Figure("Spearman, wgan's estimate", [_spearman(run, WASSERSTEIN[1]) for run in runs["wgan"]], at_least=0.8),
+        Figure("Spearman, gan's D loss", [_spearman(run, WASSERSTEIN[2]) for run in runs["gan"]]),
+    ]
+
+
+def _spearman(run: Record, name: str) -> float:
+    distance, estimate = (dict(run.series[each]) for each in ("fd_classifier", name))
+    steps = sorted(step for step in distance.keys() & estimate.keys() if step > 0.05 * run.spec["total_steps"])
+    return float(spearmanr([estimate[step] for step in steps], [distance[step] for step in steps]).statistic)
+
+
+def steps_to(runs: Runs, arms: Sequence[str], distances: Sequence[float]) -> list[Figure]:
+    """Read after how many steps each arm first reaches each distance on validation."""
+    return [
+        Figure(f"steps to a distance of {distance:g}, {arm}", [_first(run, distance) for run in runs[arm]], digits=0)
+        for distance in distances
+        for arm in arms
+    ]
+
+
+def _first(run: Record, distance: float) -> float:
+    reached = [step for step, value in run.series["fd_classifier"] if value <= distance]
+    return float(min(reached)) if reached else float("inf")
+
+
+def side_by_side(runs: Runs, name: str, times: float = 1) -> list[Figure]:
+    """Read one figure of every arm."""
+    return [mean_of(arm, found, name, times) for arm, found in runs.items()]
+
+
+def distances(runs: Runs) -> list[Figure]:
+    """Read every arm's Fréchet distance, and that of real images."""
+    every = [run for found in runs.values() for run in found]
+    return [*side_by_side(runs, "test_fd_classifier"), mean_of("real images", every[:1], "test_fd_classifier_real")]
+
+
+def change(runs: Runs) -> list[Figure]:
+    """Read both distances, and what the augmentation changes, seed by seed."""
+    plain, augmented = ([run.figures["test_fd_classifier"] or 0.0 for run in runs[a]] for a in ("plain", "augmented"))
+    changes = [(there / here - 1) * 100 for here, there in zip(plain, augmented, strict=False)]
+    return [*distances(runs), Figure("change, %", changes, at_most=-25)]
+
+
+def clusters(runs: Runs) -> list[Figure]:
+    """Read the mean error and the best run's."""
+    wrong = mean_of("% wrong", runs["catgan"], "test_error_rate", 100)
+    return [wrong, Figure("best run, % wrong", sorted(wrong.values)[:1], at_most=9.5)]
+
+
+ROWS: tuple[Row, ...] = (
+    *(
+        Row(
+            f"T{number}",
+            f"`sgan`, {labels} labels",
+            f"{published} (Odena 2016, S; best of a random search)",
+            f"≥ {aim}",
+            (Arm(f"{labels} labels", sgan(labels, evaluate_every=1_000), 3),),
+            accuracy(f"{labels} labels", aim),
+        )
+        for number, labels, published, aim in (
+            (1, 25, ".802", 0.82),
+            (2, 50, ".883", 0.90),
+            (3, 100, ".928", 0.945),
+            (4, 1000, ".964", 0.972),
+        )
+    ),
+    *(
+        Row(
+            f"T5, {labels} labels",
+            "`sgan`: gain over the same network with G frozen",
+            f"{published} points (Odena 2016, S)",
+            "as large, 95 % interval above 0",
+            (
+                Arm(f"{labels} labels", sgan(labels, **SHORT), 10),
+                Arm(f"{labels} labels, G frozen", sgan(labels, **SHORT, **FROZEN), 10),
+            ),
+            gain(labels, float(published)),
+            "paired by draw: seed s has the same labels in both",
+        )
+        for labels, published in ((100, "+3.3"), (25, "+5.2"))
+    ),
+    Row(
+        "T6",
+        "`sgan` MLP, feature matching, 100 labels",
+        "93 ± 6.5 wrong of 10,000 (Salimans 2016, S)",
+        "≤ 130 in 30 CPU minutes; ≤ 92 on the full schedule (GPU)",
+        (Arm("mlp", {"family": "sgan", "network": "mlp", "labeled": HUNDRED}, 3),),
+        error("mlp", 130),
+    ),
+    Row(
+        "T7",
+        "`catgan` MLP, 100 labels",
+        "191 ± 10 wrong of 10,000 (T)",
+        "≤ 185; ≤ 250 in 30 CPU minutes",
+        (Arm("catgan", {"family": "catgan", "labeled": HUNDRED}, 3),),
+        error("catgan", 250),
+    ),
+    Row(
+        "T8",
+        "`catgan` unsupervised, K = 20",
+        "9.70 % wrong, best run (T)",
+        "≤ 9.5 % best, mean reported",
+        (Arm("catgan", {"family": "catgan", "labeled": "none", "clusters": 20}, 3),),
+        clusters,
+        "clusters named by the majority of validation",
+    ),
+    *(
+        Row(
+            name,
+            f"Parzen log-likelihood, `{family}`",
+            f"{published} (T)",
+            f"≥ {aim:g}",
+            (Arm(family, {"family": family, "measures": ["parzen"], **more}, 3),),
+            lambda runs, family=family, aim=aim: [  # type: ignore[misc]  # mypy cannot infer defaults in a lambda
+                mean_of("nats", runs[family], "test_parzen_log_likelihood", at_least=aim),
+                mean_of("as many real images", runs[family], "test_parzen_real"),
+                mean_of("k-means", runs[family], "test_parzen_k_means"),
+            ],
+            "the metric can be gamed: k-means draws no digit that a person would call one",
+        )
+        for name, family, published, aim, more in (
+            ("T9", "gan", "225 ± 2", 230, {"total_steps": 50_000}),
+            ("T10", "cgan", "132 ± 1.8", 200, {"total_steps": 50_000}),
+        )
+    ),
+    Row(
+        "T11, cgan",
+        "`cgan`: images read as the label asked for",
+        "–",
+        "≥ 97 % within 200,000 steps",
+        (Arm("cgan", {"family": "cgan", "total_steps": 100_000}, 3),),
+        lambda runs: [mean_of("% as asked", runs["cgan"], "test_label_consistency", 100, at_least=97)],
+    ),
+    Row(
+        "T11, dcgan",
+        "conditional `dcgan`: images read as the label asked for",
+        "–",
+        "≥ 99 %",
+        (Arm("dcgan", {**SHARP, "measures": ["nearest_neighbor", "classification_accuracy_score"]}, 3),),
+        lambda runs: [
+            mean_of("% as asked", runs["dcgan"], "test_label_consistency", 100, at_least=99),
+            mean_of("real images", runs["dcgan"], "test_classifier_accuracy", 100),
+        ],
+    ),
+    Row(
+        "T12",
+        "conditional `dcgan`, 1-nearest-neighbor error from 50,000 samples",
+        "2.98 % (Radford 2016, to be re-checked)",
+        "≤ 2.9 %, and ≤ real images'",
+        (Arm("dcgan", {**SHARP, "measures": ["nearest_neighbor", "classification_accuracy_score"]}, 3),),
+        lambda runs: [
+            mean_of("% wrong", runs["dcgan"], "test_nearest_neighbor_error", 100, at_most=2.9),
+            mean_of("real images", runs["dcgan"], "test_nearest_neighbor_error_real", 100),
+        ],
+    ),
+    Row(
+        "T13",
+        "classification accuracy score, conditional `dcgan`",
+        "–",
+        "≥ 97.5 %, within 2 points of real",
+        (Arm("dcgan", {**SHARP, "measures": ["nearest_neighbor", "classification_accuracy_score"]}, 3),),
+        lambda runs: [
+            mean_of("%", runs["dcgan"], "test_classification_accuracy_score", 100, at_least=97.5),
+            mean_of("real images", runs["dcgan"], "test_classification_accuracy_real", 100),
+        ],
+    ),
+    Row(
+        "T14",
+        "`wgan`: rank correlation of the estimate with the Fréchet distance",
+        "a claim (Arjovsky 2017, S)",
+        "≥ 0.8",
+        (
+            Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
+            Arm("gan", {"family": "gan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
+        ),
+        correlation,
+        "on the 5,000 validation images, which no step has learned from",
+    ),
+    Row(
+        "T15",
+        "`wgan`: modes",
+        '"no evidence of mode collapse" (Arjovsky 2017, S)',
+        "10 of 10 digits, every class ≥ 5 %, 5 of 5 seeds",
+        (Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),),
+        lambda runs: [
+            mean_of("digits", runs["wgan"], "test_modes"),
+            mean_of("rarest digit, %", runs["wgan"], "test_least_class_share", 100),
+            fraction_of("seeds that meet both", runs["wgan"], lambda f: f["test_least_class_share"] >= 0.05, 1.0),
+        ],
+    ),
+    Row(
+        "T16, CPU",
+        "Stacked MNIST, 1,000 modes: modes and KL, `r3gan`",
+        "DCGAN 99 / 3.40 (S), WGAN-GP 959 / .73 (T), PacDCGAN2 1000 / .06 (S), R3GAN 1000 / .029 (T)",
+        "≥ 960 and < .7; on a GPU 1000 and ≤ .055",
+        (Arm("r3gan", {"family": "r3gan", "dataset": "stacked-mnist", "total_steps": 10_000}, 3),),
+        lambda runs: [
+            mean_of("modes", runs["r3gan"], "test_modes", at_least=960),
+            mean_of("KL", runs["r3gan"], "test_mode_kl", at_most=0.7),
+        ],
+        "the full form needs a GPU",
+    ),
+    *(
+        Row(
+            f"T17, {dataset}",
+            f"2-D {dataset}, modes found, `r3gan`",
+            f"VEEGAN {veegan}, GAN {gan} (S)",
+            f"{modes}, every seed",
+            (Arm("r3gan", {"family": "r3gan", "dataset": dataset}, 5),),
+            lambda runs, modes=modes: [  # type: ignore[misc]  # mypy cannot infer defaults in a lambda
+                mean_of("modes", runs["r3gan"], "test_modes"),
+                fraction_of("seeds with all", runs["r3gan"], lambda f: f["test_modes"] == modes, 1.0),
+                mean_of("samples of high quality, %", runs["r3gan"], "test_high_quality_fraction", 100),
+            ],
+        )
+        for dataset, modes, veegan, gan in (("ring", 8, "8", "1"), ("grid", 25, "24.6", "3.3"))
+    ),
+    Row(
+        "T18",
+        "DiffAugment with 1 % of the data, `dcgan`",
+        "CIFAR-10 with 10 %: FID −44 % (S)",
+        "Fréchet distance −25 % or better",
+        (
+            Arm("plain", {"family": "dcgan", "data_fraction": 0.01, "width": 24, "batch_size": 32}, 3),
+            Arm(
+                "augmented",
+                {
+                    "family": "dcgan",
+                    "data_fraction": 0.01,
+                    "width": 24,
+                    "batch_size": 32,
+                    "augment": ["translation", "cutout"],
+                },
+                3,
+            ),
+        ),
+        change,
+    ),
+    Row(
+        "T19",
+        "`convgan`: `d_pretrain_steps` 0 against 300",
+        "the author stopped at 600 steps",
+        "4,000 steps, all measured",
+        (
+            Arm("300 steps of pre-training", {"family": "convgan", "total_steps": 4_000}, 3),
+            Arm("none", {"family": "convgan", "total_steps": 4_000, "d_pretrain_steps": 0}, 3),
+        ),
+        distances,
+    ),
+    Row(
+        "T20",
+        "100 labels side by side, wrong of 10,000",
+        '"GANs are not good at classification"',
+        "the table, same draws, whoever wins",
+        (
+            Arm("`catgan`", {"family": "catgan", "labeled": HUNDRED}, 3),
+            Arm("`sgan`", sgan(100, evaluate_every=1_000), 3),
+            Arm("`classifier`, as sgan's", {"family": "classifier", "labeled": HUNDRED}, 3),
+            Arm(
+                "`classifier`, as sgan's, translated",
+                {"family": "classifier", "labeled": HUNDRED, "augment": ["translation"]},
+                3,
+            ),
+            Arm("`classifier`, googlenet", {"family": "classifier", "network": "googlenet", "labeled": HUNDRED}, 3),
+        ),
+        lambda runs: side_by_side(runs, "test_error_rate", 10_000),
+        "`sgan`'s quick preset translates what D sees, labeled images too; `translated` does so for the classifier",
+    ),
+    Row(
+        "T21",
+        "`sgan` against a GAN of the same networks: Fréchet distance at equal steps",
+        '"better samples, less generator training" (Odena 2016, S)',
+        "measured, same seeds",
+        (
+            Arm("1,000 labels", sgan(1000, total_steps=3_000, generator_loss="non_saturating"), 3),
+            Arm(
+                "no labels",
+                {"family": "sgan", "labeled": "none", "total_steps": 3_000, "generator_loss": "non_saturating"},
+                3,
+            ),
+        ),
+        distances,
+    ),
+    Row(
+        "T22",
+        "`gan`: `minimax` against `non_saturating`",
+        "a claim (Goodfellow 2014, S)",
+        "measured",
+        tuple(
+            Arm(
+                loss,
+                {"family": "gan", "generator_loss": loss, "total_steps": 20_000, "evaluate_every": 500},
+                3,
+                ("fd_classifier",),
+            )
+            for loss in ("minimax", "non_saturating")
+        ),
+        lambda runs: [*distances(runs), *steps_to(runs, ("minimax", "non_saturating"), (60, 30))],
+    ),
+)
