@@ -97,7 +97,7 @@ JobWanted = Annotated[
 ]
 StepWanted = Annotated[
     Annotated[Whole, Field(ge=0, le=MOST)] | Literal["latest", "best"],
-    Query(description="Which checkpoint: `latest`, `best` (of lowest `fd_classifier`), or a step to go back to."),
+    Query(description="Which checkpoint: `latest`, `best` (on validation), or a step to go back to."),
 ]
 
 IdempotencyKey = Annotated[

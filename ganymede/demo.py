@@ -31,7 +31,7 @@ SEED = 7
 COLUMNS = 10
 ROW = f"1x{COLUMNS}"  # rows x columns
 LARGE, SMALL = 8, 3  # times enlarged: 28 pixels are hard to see
-FIGURES = ("label_consistency", "fd_classifier", "fd_classifier_real")
+FIGURES = ("test_label_consistency", "test_fd_classifier", "test_fd_classifier_real")
 LEAST_CONSISTENCY = 0.985
 LARGEST_RATIO = 2.5  # Fréchet distance to the real images, in units of theirs to each other
 

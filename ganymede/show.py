@@ -13,7 +13,7 @@ from ganymede.answers import Job
 
 PLAIN_SECONDS = 5.0
 METRICS_SHOWN = 4
-SHOWN_FIRST = ("label_consistency", "fd_classifier", "d_loss", "g_loss")
+SHOWN_FIRST = ("test_accuracy", "accuracy", "label_consistency", "fd_classifier", "d_loss", "g_loss")
 
 
 class Watcher(Protocol):
