@@ -168,7 +168,10 @@ class JobDocument(BaseModel):
     queue_position: Annotated[int | None, Field(description="1 is claimed next; null when it does not wait.")]
     latest_checkpoint: MilestoneDocument | None
     best_checkpoint: Annotated[
-        MilestoneDocument | None, Field(description="The lowest on validation in the figure that its family is judged by, where any was measured.")
+        MilestoneDocument | None,
+        Field(
+            description="The lowest on validation in the figure that its family is judged by, where any was measured."
+        ),
     ]
     health: Annotated[
         Health | None, Field(description="How the training goes, as it was last judged; null before that.")

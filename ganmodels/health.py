@@ -95,7 +95,8 @@ def diversity(spec: AdversarialKnobs, state: State) -> float:
     """Give the `spread` of what the generator draws of fixed noise: as it is now, since its average lags behind."""
     assert state.generator is not None
     network = state.generator.network.eval()
-    images, _ = draw(spec, state, network, 8, COUNT // 8)
+    count = COUNT if state.shape.size <= 64 else COUNT // 8  # large images take long to draw, and say as much each
+    images, _ = draw(spec, state, network, 8, count // 8)
     network.train()
     return spread(to_unit(images, family_of(spec).output_range(spec)).cpu())
 

@@ -44,7 +44,8 @@ from worker.reporter import Reporter, Send
 from worker.selection import Selection
 
 MOST_ROLLBACKS = 3
-OBSERVATIONS = 100  # of the run's health, in all
+OBSERVATIONS = 100  # of the run's health, in all, and
+LEAST_APART = 10  # steps between two of them
 
 Split = Literal["validation", "test"]
 NO_FIGURES: Mapping[str, float] = {}
@@ -127,7 +128,7 @@ class Run:
         spec, last = self.spec, step == self.spec.total_steps
         keeps, evaluates = last or step % spec.checkpoint_every == 0, _due(step, spec.evaluate_every, last)
         draws, logs = last or step % spec.preview_every == 0, last or step % spec.log_every == 0
-        observes = step % max(1, spec.total_steps // OBSERVATIONS) == 0
+        observes = step % max(LEAST_APART, spec.total_steps // OBSERVATIONS) == 0
         self._reporter.step(step)
         # On a GPU each look waits for it, so that it looks no more often than it has to.
         if keeps or evaluates or draws or logs or observes or self.state.device == "cpu":
@@ -177,7 +178,8 @@ class Run:
                 del self._sources[0]
         self._selection = Selection.of(FAMILIES[self.spec.family].judged_by, progress.get("selection"))
         self._cpu_before = max(self._cpu_before, progress.get("cpu_seconds", 0.0))
-        self._epochs = Epochs(-(-len(self._dataset.train) // self.spec.batch_size), progress.get("epoch"))
+        seen = max(1, round(self.spec.data_fraction * len(self._dataset.train)))
+        self._epochs = Epochs(-(-seen // self.spec.batch_size), progress.get("epoch"))
         return state or start(self.spec, shape, self.spec.device)
 
     def _roll_back(self, fault: Diverged) -> None:

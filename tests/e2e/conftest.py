@@ -94,22 +94,26 @@ def command_line(process: psutil.Process) -> str:
         return ""
 
 
-def eventually(look: Callable[[], Found | None], what: str) -> Found:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def eventually(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
+    deadline = time.monotonic() + seconds
     while (found := look()) is None:
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.1)
     return found
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    yield from a_stack(tmp_path_factory.mktemp("home"))
+
+
+def a_stack(home: Path, workers: int | None = None) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in SHORT_TIMES.items():
             environment.setenv(name, value)
         environment.setenv(
             "PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
         )
-        running = Running(Stack(tmp_path_factory.mktemp("home")))
+        running = Running(Stack(home, workers=workers))
         with running.stack, running.http:
             yield running
