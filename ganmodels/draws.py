@@ -52,10 +52,21 @@ def source(seed: int, rollbacks: int, step: int, purpose: Purpose) -> torch.Gene
 
 @contextmanager
 def seeded(seed: int, rollbacks: int, step: int, purpose: Purpose, device: str = "cpu") -> Iterator[None]:
-    """Seed PyTorch's global generators for what networks and losses draw themselves; put them back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device != "cpu" else []):
-        torch.manual_seed(number(seed, rollbacks, step, purpose))
+    """Seed PyTorch's global generators for what networks and losses draw themselves; put them back afterwards.
+
+    Not by `torch.manual_seed`: where no GPU is in use yet it notes the call, with its stack, for later, at every step.
+    """
+    generators = [torch.default_generator]
+    if device != "cpu":
+        generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+    before = [generator.get_state() for generator in generators]
+    for generator in generators:
+        generator.manual_seed(number(seed, rollbacks, step, purpose))
+    try:
         yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
 
 
 def noise(latent: Latent, count: int, size: int, random: torch.Generator) -> Tensor:

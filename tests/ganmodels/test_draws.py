@@ -34,3 +34,18 @@ def test_the_order_is_the_seeds_and_new_in_each_epoch() -> None:
 
 def test_a_far_draw_needs_none_of_those_before_it() -> None:
     assert draws.positions(0, 10**9, 3, total=50).shape == (3,)
+
+
+def test_seeding_for_a_step_leaves_the_global_generator_and_nothing_else_behind() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    queued = len(torch.cuda._queued_calls)
+    drawn = []
+    for step in (1, 1, 2):
+        with draws.seeded(0, 0, step, Purpose.GENERATOR_STEP):
+            drawn.append(torch.rand(3))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(torch.rand(3), expected)
+    assert len(torch.cuda._queued_calls) == queued  # `torch.manual_seed` adds one at every call
