@@ -23,7 +23,8 @@ Kind = Literal["healthy", "collapsing", "discriminator_dominates", "diverging"]
 IN_A_ROW = 10  # observations that must agree
 WARM_UP = 0.2  # share of the run, and
 WARM_UP_STEPS = 500  # steps, in which images may still look alike
-LEAST_DIVERSITY = 0.3  # of what real images have
+LEAST_DIVERSITY = 0.3  # of what real images have, or
+LEAST_WHEN_STUCK = 0.5  # where nothing will change any more
 RISING = 1.05  # times as much as before: images that become more various are not collapsing
 LEAST_GRADIENT = 1e-4  # norm below which nothing reaches the generator any more
 MOST_CERTAIN = 0.99  # D(real) − D(fake), as probabilities
@@ -69,7 +70,7 @@ class Monitor:
         if why := self._collapsing(step, numbers, diversity):
             return "collapsing", (
                 f"generated images differ from each other by {diversity:.3g} at step {step}, real ones by "
-                f"{self.real:.3g}: less than {LEAST_DIVERSITY:.0%}, and {why}"
+                f"{self.real:.3g}, and {why}"
             )
         if "d_real" in numbers and "d_fake" in numbers:
             real, fake = _probability(numbers["d_real"]), _probability(numbers["d_fake"])
@@ -81,13 +82,13 @@ class Monitor:
 
     def _collapsing(self, step: int, numbers: Mapping[str, float], diversity: float) -> str | None:
         """Say why images that look alike will go on to; None where they do not, or it is too early to tell."""
-        if diversity >= LEAST_DIVERSITY * self.real or step <= 0.1 * self.total_steps:
+        if step <= 0.1 * self.total_steps:
             return None
-        if numbers.get("g_gradient_norm", 1.0) < LEAST_GRADIENT:
+        if diversity < LEAST_WHEN_STUCK * self.real and numbers.get("g_gradient_norm", 1.0) < LEAST_GRADIENT:
             return "no gradient reaches the generator any more"
-        if step <= max(WARM_UP * self.total_steps, WARM_UP_STEPS) or diversity > RISING * self._diversities[0]:
+        if diversity >= LEAST_DIVERSITY * self.real or diversity > RISING * self._diversities[0]:
             return None
-        return "no longer rising"
+        return "that no longer rises" if step > max(WARM_UP * self.total_steps, WARM_UP_STEPS) else None
 
 
 @torch.no_grad()

@@ -50,6 +50,8 @@ HUNDRED = {"count": 100}
 EVERY_DIGIT = ("modes", "least_class_share")
 CONDITIONAL = {"family": "dcgan", "conditional": True}
 SHARP = {**CONDITIONAL, "width": 32, "total_steps": 6_000}
+COLLAPSING = "collapsing"
+DRIVEN = {"family": "gan", "generator_loss": "minimax", "discriminator_learning_rate": 0.02}
 WASSERSTEIN = ("fd_classifier", "held_out_wasserstein_estimate", "held_out_d_loss")
 
 
@@ -92,6 +94,20 @@ def _spearman(run: Record, name: str) -> float:
     distance, estimate = (dict(run.series[each]) for each in ("fd_classifier", name))
     steps = sorted(step for step in distance.keys() & estimate.keys() if step > 0.05 * run.spec["total_steps"])
     return float(spearmanr([estimate[step] for step in steps], [distance[step] for step in steps]).statistic)
+
+
+def called(runs: Runs) -> list[Figure]:
+    """Read what the service made of runs driven into collapse, and of healthy ones."""
+    healthy = [*runs["wgan"], *runs["gan"]]
+    early = [
+        any(kind == COLLAPSING and 2 * step < r.spec["total_steps"] for step, kind in r.verdicts)
+        for r in runs["driven"]
+    ]
+    wrongly = [any(kind == COLLAPSING for _, kind in run.verdicts) for run in healthy]
+    return [
+        Figure("share of driven runs called so in time", [float(found) for found in early], at_least=1.0),
+        Figure("share of healthy runs ever called so", [float(found) for found in wrongly], at_most=0.0),
+    ]
 
 
 def steps_to(runs: Runs, arms: Sequence[str], distances: Sequence[float]) -> list[Figure]:
@@ -272,6 +288,18 @@ ROWS: tuple[Row, ...] = (
             mean_of("rarest digit, %", runs["wgan"], "test_least_class_share", 100),
             fraction_of("seeds that meet both", runs["wgan"], lambda f: f["test_least_class_share"] >= 0.05, 1.0),
         ],
+    ),
+    Row(
+        "Health",
+        "a run driven into collapse, and ten that are not",
+        "–",
+        "`collapsing` before half of the steps; never for the ten",
+        (
+            Arm("driven", {**DRIVEN, "total_steps": 5_000}, 3),
+            Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
+            Arm("gan", {"family": "gan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
+        ),
+        called,
     ),
     Row(
         "T16, CPU",

@@ -47,7 +47,7 @@ def go(tmp_path: Path) -> Go:
     """Train a job in this process and give all that it reported."""
 
     def run(sources: list[Source] | None = None, stop_at: int | None = None, **knobs: Any) -> list[Message]:
-        family = {} if "family" in knobs else {"family": "gan", "hidden": [16]}
+        family = {} if "family" in knobs else {"family": "gan", "hidden": knobs.pop("hidden", [16])}
         asked = SPEC.validate_python(SMALL | family | knobs).model_dump(mode="json")
         assignment = Assignment(
             job_id="job",
@@ -231,3 +231,15 @@ def test_epochs_are_closed_with_means_beside_validation_and_survive_a_stop(go: G
     stopped = go(**knobs, stop_at=20)
     resumed = go(**knobs, sources=sources(stopped))
     assert points(resumed, "train_loss_d") == {24: points(whole, "train_loss_d")[24]}
+
+
+def test_a_run_driven_into_collapse_is_called_so_in_time_and_a_sound_one_never(go: Go) -> None:
+    """A minimax generator against a discriminator that is far too strong gets no gradient."""
+    knobs = {"total_steps": 1_600, "checkpoint_every": 1_600, "preview_every": 1_600, "log_every": 100, "hidden": [64]}
+    driven = of(HealthChanged, go(**knobs, generator_loss="minimax", discriminator_learning_rate=0.05))
+    collapsing = [one for one in driven if one.verdict == "collapsing"]
+    assert collapsing
+    assert collapsing[0].step < 800
+    assert "no gradient reaches the generator" in collapsing[0].reasons[0]
+    sound = of(HealthChanged, go(**knobs))
+    assert "collapsing" not in [one.verdict for one in sound]
