@@ -1,6 +1,6 @@
 """The first losses of every family, as they must stay: on the CPU, in fp32, on one thread.
 
-Who changes an algorithm on purpose raises `NUMERICS_VERSION` in ganmodels/specs.py and writes them anew:
+Who changes an algorithm on purpose raises `NUMERICS_VERSION` in ganmodels/specs/__init__.py and writes them anew:
 
     python tests/laws/golden.py > tests/laws/golden.json
 """

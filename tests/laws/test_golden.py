@@ -4,9 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from ganmodels.specs import NUMERICS_VERSION
+from ganmodels.specs import FAMILIES, NUMERICS_VERSION
 
 HERE = Path(__file__).parent
+
+
+def test_every_family_has_its_first_losses_recorded() -> None:
+    asked = runpy.run_path(str(HERE / "golden.py"))["ASKED"]
+    assert {case["family"] for case in asked.values()} == FAMILIES.keys()
 
 
 def test_the_first_losses_have_not_moved() -> None:
