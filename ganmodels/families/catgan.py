@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy, elu, leaky_relu, log_
 from torch.optim import Adam, Optimizer
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
+from ganmodels.networks import Noise, draw_as_glorot
 from ganmodels.normalization import frozen_statistics
 from ganmodels.specs.catgan import CatganSpec
 
@@ -39,7 +40,7 @@ class MlpGenerator(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[1:])
         self.last = nn.Linear(widths[-1], shape.channels * shape.size**2)
-        _initialize(self)
+        draw_as_glorot(self)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`; it knows no labels."""
@@ -59,7 +60,7 @@ class MlpDiscriminator(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[1:])
         self.last = nn.Linear(widths[-1], spec.clusters or shape.labels)
         self.input_noise, self.layer_noise = Noise(spec.input_noise), Noise(spec.layer_noise)
-        _initialize(self)
+        draw_as_glorot(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Classify each image; labels say nothing here."""
@@ -85,7 +86,7 @@ class StridedGenerator(nn.Module):
             nn.ConvTranspose2d(before, after, 4, 2, 1, bias=level == doublings)  # BatchNorm has its own
             for level, (before, after) in enumerate(pairwise(widths), start=1)
         )
-        _initialize(self)
+        draw_as_glorot(self)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`; it knows no labels."""
@@ -115,7 +116,7 @@ class NoiseImageGenerator(nn.Module):
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in (first, second, third))
         self.last = nn.Conv2d(third, shape.channels, 5, padding=2)
-        _initialize(self)
+        draw_as_glorot(self)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`; it knows no labels."""
@@ -139,7 +140,7 @@ class ConvDiscriminator(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
         self.last = nn.Conv2d(widths[-1], spec.clusters or shape.labels, 3, padding=1)
         self.input_noise, self.layer_noise = Noise(spec.input_noise), Noise(spec.layer_noise)
-        _initialize(self)
+        draw_as_glorot(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Classify each image; labels say nothing here."""
@@ -151,29 +152,6 @@ class ConvDiscriminator(nn.Module):
         logits: Tensor = self.last(features).float()  # no ELU: it would keep every logit above −1
         # Not `mean`: over an odd side ONNX Runtime sums it in an order that depends on the batch.
         return avg_pool2d(logits, logits.shape[-1]).flatten(1)
-
-
-class Noise(nn.Module):
-    """Gaussian noise in training, drawn anew for every number; nothing in evaluation."""
-
-    def __init__(self, deviation: float) -> None:
-        super().__init__()
-        self.deviation = deviation
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add the noise."""
-        if not self.training or self.deviation == 0:
-            return features
-        return features + self.deviation * torch.randn_like(features)
-
-
-def _initialize(network: nn.Module) -> None:
-    """Draw weights as Glorot, Bengio 2010 do, evenly; biases start at 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def generator(spec: CatganSpec, shape: ImageShape) -> nn.Module:

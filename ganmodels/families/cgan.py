@@ -1,17 +1,18 @@
 """Conditional GAN (Mirza, Osindero 2014), https://arxiv.org/abs/1411.1784: one-hot labels beside every input.
 
+The losses are those of `gan`, whose discriminator is told the same label beside a real image and a generated one.
+
 Deviations: one hidden layer of ReLU in both networks where the paper has maxout and separate hidden layers for image
 and label; Adam instead of SGD with momentum; no dropout; noise in [−1, 1] instead of [0, 1].
 """
-
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
-from ganmodels.losses import GENERATOR_LOSSES, logistic
+from ganmodels.families.gan import d_loss, g_loss
+from ganmodels.family import Family, ImageShape, Latent
+from ganmodels.networks import fully_connected
 from ganmodels.specs.cgan import CganSpec
 
 
@@ -22,7 +23,7 @@ class Generator(nn.Module):
         super().__init__()
         self.shape = shape
         pixels = shape.channels * shape.size**2
-        self.layers = _layers([spec.latent_size + shape.labels, *spec.hidden, pixels])
+        self.layers = fully_connected([spec.latent_size + shape.labels, *spec.hidden, pixels])
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`."""
@@ -37,7 +38,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.labels = shape.labels
         pixels = shape.channels * shape.size**2
-        self.layers = _layers([pixels + shape.labels, *spec.hidden, 1])
+        self.layers = fully_connected([pixels + shape.labels, *spec.hidden, 1])
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Judge each image as one of its label."""
@@ -45,29 +46,8 @@ class Discriminator(nn.Module):
         return logits.flatten()
 
 
-def _layers(widths: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        linear = nn.Linear(before, after)
-        nn.init.xavier_uniform_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
 def _beside(vectors: Tensor, labels: Tensor, count: int) -> Tensor:
     return torch.cat([vectors, one_hot(labels, count).to(vectors.dtype)], dim=1)
-
-
-def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CganSpec) -> tuple[Tensor, Metrics]:
-    """Score each real image as real and each fake, of the same label, as fake."""
-    real_logits, fake_logits = d(batch.real, batch.labels), d(fake, batch.labels)
-    return logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
-
-
-def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CganSpec) -> tuple[Tensor, Metrics]:
-    """Score the fakes by how real they look as images of their label."""
-    return GENERATOR_LOSSES[spec.generator_loss](d(fake, batch.labels)), {}
 
 
 FAMILY = Family(

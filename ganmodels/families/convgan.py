@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
-from ganmodels.losses import GENERATOR_LOSSES, logistic
+from ganmodels.families.gan import d_loss, g_loss
+from ganmodels.family import Family, ImageShape, Latent
 from ganmodels.specs.convgan import ConvganSpec
 
 SIDE = 56
@@ -91,17 +91,6 @@ def _initialize(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
     # Twice as fast on a CPU: no layout changes around each convolution. (PyTorch's types forget this overload.)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: ConvganSpec) -> tuple[Tensor, Metrics]:
-    """Score each real image as real and each fake as fake."""
-    real_logits, fake_logits = d(batch.real, batch.labels), d(fake, batch.labels)
-    return logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
-
-
-def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: ConvganSpec) -> tuple[Tensor, Metrics]:
-    """Score the fakes by how real they look."""
-    return GENERATOR_LOSSES[spec.generator_loss](d(fake, batch.labels)), {}
 
 
 FAMILY = Family(

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ganmodels.families.gan import g_loss
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
-from ganmodels.losses import GENERATOR_LOSSES, logistic
+from ganmodels.losses import logistic
 from ganmodels.normalization import frozen_statistics
 from ganmodels.specs.dcgan import DcganSpec
 from ganmodels.specs.knobs import ConvolutionalKnobs
@@ -157,11 +158,6 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[T
     if mismatch is None:
         return loss, metrics
     return loss + spec.mismatch_weight * mismatch, {**metrics, "d_mismatch": mismatch}
-
-
-def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[Tensor, Metrics]:
-    """Score the fakes by how real they look."""
-    return GENERATOR_LOSSES[spec.generator_loss](d(fake, batch.labels)), {}
 
 
 FAMILY = Family(

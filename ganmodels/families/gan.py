@@ -5,13 +5,13 @@ instead of SGD with momentum; no dropout; the non-saturating loss for the genera
 the quick preset also an averaged generator.
 """
 
-from itertools import pairwise
-
 from torch import Tensor, nn
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.losses import GENERATOR_LOSSES, logistic
+from ganmodels.networks import fully_connected
 from ganmodels.specs.gan import FullyConnectedKnobs, GanSpec
+from ganmodels.specs.knobs import LogisticKnobs
 
 
 class Generator(nn.Module):
@@ -20,7 +20,7 @@ class Generator(nn.Module):
     def __init__(self, spec: FullyConnectedKnobs, shape: ImageShape) -> None:
         super().__init__()
         self.shape = shape
-        self.layers = _layers([spec.latent_size, *spec.hidden, shape.channels * shape.size**2])
+        self.layers = fully_connected([spec.latent_size, *spec.hidden, shape.channels * shape.size**2])
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`."""
@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, spec: FullyConnectedKnobs, shape: ImageShape) -> None:
         super().__init__()
-        self.layers = _layers([shape.channels * shape.size**2, *spec.hidden, 1])
+        self.layers = fully_connected([shape.channels * shape.size**2, *spec.hidden, 1])
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Judge each image."""
@@ -41,24 +41,13 @@ class Discriminator(nn.Module):
         return logits.flatten().float()
 
 
-def _layers(widths: list[int]) -> nn.Sequential:
-    """Stack linear layers with ReLU between them; weights as TensorFlow draws them (Glorot, Bengio 2010, eq. 16)."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        linear = nn.Linear(before, after)
-        nn.init.xavier_uniform_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: GanSpec) -> tuple[Tensor, Metrics]:
+def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: LogisticKnobs) -> tuple[Tensor, Metrics]:
     """Score each real image as real and each fake as fake."""
     real_logits, fake_logits = d(batch.real, batch.labels), d(fake, batch.labels)
     return logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
 
 
-def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: GanSpec) -> tuple[Tensor, Metrics]:
+def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: LogisticKnobs) -> tuple[Tensor, Metrics]:
     """Score the fakes by how real they look."""
     return GENERATOR_LOSSES[spec.generator_loss](d(fake, batch.labels)), {}
 

@@ -21,6 +21,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.losses import logistic, non_saturating
+from ganmodels.networks import Noise, draw_as_glorot
 from ganmodels.normalization import frozen_statistics
 from ganmodels.specs.sgan import SganSpec
 
@@ -116,18 +117,6 @@ class Dropout(nn.Module):
         return values * kept.to(values.dtype).div_(1 - self.share)
 
 
-class Noise(nn.Module):
-    """Add Gaussian noise in training, nothing in evaluation."""
-
-    def __init__(self, deviation: float) -> None:
-        super().__init__()
-        self.deviation = deviation
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Disturb each value by itself."""
-        return values + self.deviation * torch.randn_like(values) if self.training else values
-
-
 def generator(spec: SganSpec, shape: ImageShape) -> nn.Module:
     """Make the generator that goes with the discriminator's network."""
     return ConvolutionalGenerator(spec, shape) if spec.network == "conv" else FullyConnectedGenerator(spec, shape)
@@ -182,12 +171,8 @@ def _softplus(rows: Tensor) -> Tensor:
 
 
 def initialized(network: nn.Module) -> nn.Module:
-    """Draw the weights as Glorot and Bengio do, uniformly, and set the biases to 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    """Draw the first weights, and lay the network out for convolutions."""
+    draw_as_glorot(network)
     # Faster on a CPU: no layout changes around each convolution. (PyTorch's types forget this overload.)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

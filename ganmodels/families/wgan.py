@@ -29,11 +29,6 @@ def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: WganSpec) -> tuple[Te
     return -d(fake, batch.labels).mean(), {}
 
 
-def wasserstein_estimate(d: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
-    """Estimate the distance between real and generated images (B, C, H, W), up to the critic's steepest slope."""
-    return critique(d, real, fake, labels)["wasserstein_estimate"]
-
-
 def critique(d: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> Metrics:
     """Give mean D(real), mean D(fake) and their difference; `labels` (B,) are those of both."""
     d_real = d(real, labels).mean()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganmodels import penalties
 from ganmodels.families.dcgan import Discriminator, Generator
-from ganmodels.families.wgan import critique
+from ganmodels.families.wgan import critique, g_loss
 from ganmodels.family import Batch, Family, Latent, Metrics
 from ganmodels.normalization import frozen_statistics
 from ganmodels.specs.wgan_gp import WganGpSpec
@@ -26,11 +26,6 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: WganGpSpec) -> tuple[
     with frozen_statistics(d), torch.autocast(batch.real.device.type, enabled=False):
         penalty = penalties.interpolated(d, batch.real, fake, batch.labels)
     return spec.penalty_weight * penalty - found["wasserstein_estimate"], {**found, "gradient_penalty": penalty}
-
-
-def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: WganGpSpec) -> tuple[Tensor, Metrics]:
-    """Score −mean D(fake)."""
-    return -d(fake, batch.labels).mean(), {}
 
 
 FAMILY = Family(

@@ -72,23 +72,7 @@ FAMILIES: Mapping[str, FamilyFacts] = {
     "classifier": classifier.FACTS,
 }
 
-Spec = Annotated[
-    CatganSpec
-    | CganSpec
-    | DcganSpec
-    | ConvganSpec
-    | GanSpec
-    | WganSpec
-    | WganGpSpec
-    | LsganSpec
-    | HingeSpec
-    | AcganSpec
-    | R3ganSpec
-    | SganSpec
-    | ClassifierSpec,
-    Field(discriminator="family"),
-]
-SPEC: TypeAdapter[
+AnySpec = (
     CatganSpec
     | CganSpec
     | DcganSpec
@@ -102,4 +86,6 @@ SPEC: TypeAdapter[
     | R3ganSpec
     | SganSpec
     | ClassifierSpec
-] = TypeAdapter(Spec)
+)
+Spec = Annotated[AnySpec, Field(discriminator="family")]
+SPEC: TypeAdapter[AnySpec] = TypeAdapter(Spec)

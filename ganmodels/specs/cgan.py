@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from ganmodels.specs import limits
-from ganmodels.specs.datasets import DatasetFacts
-from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.gan import FullyConnectedKnobs
+from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, LogisticKnobs
 
 
-class CganSpec(AdamKnobs, PenaltyKnobs):
+class CganSpec(FullyConnectedKnobs, LogisticKnobs, AdamKnobs):
     """Conditional GAN: fully connected networks that see the label beside their input."""
 
     PAPER: ClassVar[Mapping[str, Any]] = {
@@ -24,18 +24,11 @@ class CganSpec(AdamKnobs, PenaltyKnobs):
 
     family: Literal["cgan"]
     total_steps: limits.TotalSteps = 20_000
-    precision: limits.Precision = "fp32"
-    hidden: limits.Hidden = [128]
-    generator_loss: limits.GeneratorLoss = "non_saturating"
     ema_decay: limits.EmaDecay = 0.999
     generator_learning_rate: limits.GeneratorRate = 1e-3
     discriminator_learning_rate: limits.DiscriminatorRate = 1e-3
     beta1: limits.Beta1 = 0.5
     beta2: limits.Beta2 = 0.999
-
-    def why_unfit(self, facts: DatasetFacts) -> str | None:
-        """Fully connected networks take any image, and points too."""
-        return None
 
     @property
     def labels_from(self) -> Literal["generator", "classes"] | None:

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from ganmodels.specs import limits
 from ganmodels.specs.datasets import DatasetFacts
-from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, LogisticKnobs, PenaltyKnobs
 
 SIZE = 28
 
 
-class ConvganSpec(AdamKnobs, PenaltyKnobs):
+class ConvganSpec(AdamKnobs, LogisticKnobs, PenaltyKnobs):
     """Convolutional GAN whose discriminator is trained alone before the two alternate."""
 
     PAPER: ClassVar[Mapping[str, Any]] = {
@@ -32,7 +32,6 @@ class ConvganSpec(AdamKnobs, PenaltyKnobs):
     preview_every: Annotated[
         limits.Steps, Field(description="Steps between fixed-noise previews, each with the discriminator's estimate.")
     ] = 100
-    generator_loss: limits.GeneratorLoss = "non_saturating"
     ema_decay: limits.EmaDecay = 0.99
     generator_learning_rate: limits.GeneratorRate = 1e-4
     discriminator_learning_rate: limits.DiscriminatorRate = 3e-4

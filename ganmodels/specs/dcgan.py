@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from ganmodels.specs import limits
-from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, LogisticKnobs, PenaltyKnobs
 
 
-class DcganSpec(ConvolutionalKnobs, PenaltyKnobs):
+class DcganSpec(ConvolutionalKnobs, LogisticKnobs, PenaltyKnobs):
     """Deep convolutional GAN, with or without labels."""
 
     PAPER: ClassVar[Mapping[str, Any]] = {
@@ -28,7 +28,6 @@ class DcganSpec(ConvolutionalKnobs, PenaltyKnobs):
 
     family: Literal["dcgan"]
     total_steps: limits.TotalSteps = 3_000
-    generator_loss: limits.GeneratorLoss = "non_saturating"
     ema_decay: limits.EmaDecay = 0.995
     generator_learning_rate: limits.GeneratorRate = 3e-3
     discriminator_learning_rate: limits.DiscriminatorRate = 3e-3

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from ganmodels.specs import limits
 from ganmodels.specs.datasets import DatasetFacts
-from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, LogisticKnobs, PenaltyKnobs
 
 
 class FullyConnectedKnobs(PenaltyKnobs):
@@ -19,7 +19,7 @@ class FullyConnectedKnobs(PenaltyKnobs):
         return None
 
 
-class GanSpec(FullyConnectedKnobs, AdamKnobs):
+class GanSpec(FullyConnectedKnobs, LogisticKnobs, AdamKnobs):
     """Vanilla GAN: two fully connected networks and the original losses."""
 
     PAPER: ClassVar[Mapping[str, Any]] = {
@@ -35,7 +35,6 @@ class GanSpec(FullyConnectedKnobs, AdamKnobs):
 
     family: Literal["gan"]
     total_steps: limits.TotalSteps = 20_000
-    generator_loss: limits.GeneratorLoss = "non_saturating"
     ema_decay: limits.EmaDecay = 0.999
     generator_learning_rate: limits.GeneratorRate = 1e-3
     discriminator_learning_rate: limits.DiscriminatorRate = 1e-3

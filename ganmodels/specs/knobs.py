@@ -206,6 +206,12 @@ class AdamKnobs(AdversarialKnobs):
     beta2: limits.Beta2
 
 
+class LogisticKnobs(AdversarialKnobs):
+    """The knob of the original loss, of which the generator has two forms."""
+
+    generator_loss: limits.GeneratorLoss = "non_saturating"
+
+
 class PenaltyKnobs(AdversarialKnobs):
     """The knobs of the penalty on the discriminator's gradient at real images."""
 
