@@ -63,8 +63,13 @@ def visible(images: ImageSet, spec: Knobs) -> ImageSet:
     """Take the share of the images that a run may see, its classes balanced as nearly as can be."""
     if spec.data_fraction == 1:
         return images
-    count = max(1, round(spec.data_fraction * len(images)))
+    count = visible_count(spec, len(images))
     return images.take(draws.balanced(images.labels, count, draws.source(spec.seed, 0, 0, Purpose.DATA_SUBSET)))
+
+
+def visible_count(spec: Knobs, total: int) -> int:
+    """Tell how many of the images that is."""
+    return max(1, round(spec.data_fraction * total))
 
 
 def granted_labels(labels: Tensor, labeled: Labeled, seed: int) -> Tensor:
@@ -100,8 +105,3 @@ def to_unit(images: Tensor, output_range: tuple[float, float]) -> Tensor:
 def to_bytes(unit: Tensor) -> Tensor:
     """Round images in [0, 1] to bytes 0 to 255."""
     return unit.clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def as_stored(unit: Tensor, like: Tensor) -> Tensor:
-    """Give images in [0, 1] the type that a data set keeps its own in: bytes for images, floats for points."""
-    return to_bytes(unit) if like.dtype == torch.uint8 else unit

@@ -16,8 +16,9 @@ from ganmodels.draws import Purpose
 from ganmodels.family import Batch, Metrics
 from ganmodels.measures.manifold import manifold
 from ganmodels.measures.modes import gaussian_modes, modes_and_kl
+from ganmodels.normalization import evaluating
 from ganmodels.specs.knobs import AdversarialKnobs, Knobs
-from ganmodels.training import State, as_seen, family_of
+from ganmodels.training import State, as_seen, family_of, noise
 
 PIECE = 250
 HELD_OUT_PIECE = 240  # a multiple of most packs
@@ -110,14 +111,9 @@ def held_out(spec: Knobs, state: State, images: ImageSet, most: int = 5_000) -> 
 
     Networks are those in training, in evaluation mode; every label may be used, since nothing is learned from it.
     """
-    players = [player for player in (state.discriminator, state.generator) if player is not None]
-    for player in players:
-        player.network.eval()
-    with draws.seeded(spec.seed, 0, state.step, Purpose.HELD_OUT, state.device):
-        means = _mean_losses(spec, state, images.take(torch.arange(min(most, len(images)))))
-    for player in players:
-        player.network.train()
-    return means
+    networks = [player.network for player in (state.discriminator, state.generator) if player is not None]
+    with evaluating(*networks), draws.seeded(spec.seed, 0, state.step, Purpose.HELD_OUT, state.device):
+        return _mean_losses(spec, state, images.take(torch.arange(min(most, len(images)))))
 
 
 def _mean_losses(spec: Knobs, state: State, images: ImageSet) -> dict[str, float]:
@@ -152,13 +148,9 @@ def _losses(spec: Knobs, state: State, images: ImageSet, piece: int) -> Metrics:
 @torch.no_grad()
 def _drawn_in_training(spec: AdversarialKnobs, state: State, labels: Tensor, piece: int) -> Tensor:
     """Draw images from the generator as it is, not from its average: what the discriminator learns from."""
-    family = family_of(spec)
-    assert family.latent is not None
     assert state.generator is not None
-    random = draws.source(spec.seed, 0, piece, Purpose.HELD_OUT)
-    images: Tensor = state.generator.network(
-        draws.noise(family.latent(spec), len(labels), spec.latent_size, random).to(state.device), labels
-    )
+    z = noise(spec, len(labels), draws.source(spec.seed, 0, piece, Purpose.HELD_OUT))
+    images: Tensor = state.generator.network(z.to(state.device), labels)
     return images
 
 
@@ -195,19 +187,16 @@ def generate(spec: AdversarialKnobs, state: State, labels: Tensor, first: int = 
 
     `first` counts what was drawn before, so that many images can be drawn in parts.
     """
-    family = family_of(spec)
-    assert family.latent is not None
     assert state.generator is not None
-    z = draws.noise(
-        family.latent(spec), len(labels), spec.latent_size, draws.source(spec.seed, 0, first, Purpose.EVALUATION)
-    )
+    z = noise(spec, len(labels), draws.source(spec.seed, 0, first, Purpose.EVALUATION))
     pieces = [
-        state.generator.served(noise.to(state.device), asked.to(state.device)).cpu()
-        for noise, asked in zip(torch.split(z, PIECE), torch.split(labels, PIECE), strict=True)
+        state.generator.served(some.to(state.device), asked.to(state.device)).cpu()
+        for some, asked in zip(torch.split(z, PIECE), torch.split(labels, PIECE), strict=True)
     ]
-    drawn = to_unit(torch.cat(pieces), family.output_range(spec))
-    points = state.shape.size == 1
-    return ImageSet(drawn if points else to_bytes(drawn), labels, tuple(map(str, range(state.shape.labels))))
+    drawn = to_unit(torch.cat(pieces), family_of(spec).output_range(spec))
+    return ImageSet(
+        drawn if state.shape.size == 1 else to_bytes(drawn), labels, tuple(map(str, range(state.shape.labels)))
+    )
 
 
 def unit(images: Tensor) -> Tensor:

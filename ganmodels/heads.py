@@ -5,8 +5,8 @@ from torch import Tensor
 
 from ganmodels.batches import to_range
 from ganmodels.datasets import Dataset, ImageSet
-from ganmodels.family import Family
 from ganmodels.measures import clusters
+from ganmodels.normalization import evaluating
 from ganmodels.specs.knobs import Knobs
 from ganmodels.training import State, family_of
 
@@ -19,28 +19,25 @@ def class_names(spec: Knobs, state: State, dataset: Dataset) -> list[int | None]
 
     The outputs of a run without labels are clusters; the majority of the validation images in each names it.
     """
-    family = family_of(spec)
-    if family.classify is None:
+    if family_of(spec).classify is None:
         return None
     if not spec.names_clusters:
         return list(range(state.shape.labels))
-    logits = class_logits(spec, family, state, dataset.validation)
+    logits = class_logits(spec, state, dataset.validation)
     named = clusters.majority(logits.argmax(1), dataset.validation.labels, logits.shape[1], state.shape.labels)
     return [None if label == NAMELESS else int(label) for label in named]
 
 
 @torch.no_grad()
-def class_logits(spec: Knobs, family: Family, state: State, images: ImageSet) -> Tensor:
+def class_logits(spec: Knobs, state: State, images: ImageSet) -> Tensor:
     """Ask the averaged head, in evaluation mode, of every image; (N, K) on the CPU."""
+    family, network = family_of(spec), state.discriminator.served
     assert family.classify is not None
-    network = state.discriminator.served
-    training = network.training
-    network.eval()
-    pieces = [
-        family.classify(network, to_range(piece.to(state.device), family.output_range(spec))).float().cpu()
-        for piece in torch.split(images.images, PIECE)
-    ]
-    network.train(training)
+    with evaluating(network):
+        pieces = [
+            family.classify(network, to_range(piece.to(state.device), family.output_range(spec))).float().cpu()
+            for piece in torch.split(images.images, PIECE)
+        ]
     return torch.cat(pieces)
 
 
@@ -48,6 +45,5 @@ def error_rate(spec: Knobs, state: State, dataset: Dataset, images: ImageSet) ->
     """Give the share of images that the averaged head reads as another label than their own."""
     names = class_names(spec, state, dataset)
     assert names is not None
-    logits = class_logits(spec, family_of(spec), state, images)
     label_of = torch.tensor([NAMELESS if label is None else label for label in names])
-    return float((label_of[logits.argmax(1)] != images.labels).double().mean())
+    return clusters.error(class_logits(spec, state, images).argmax(1), images.labels, label_of)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganmodels.batches import to_unit
 from ganmodels.datasets import ImageSet
+from ganmodels.normalization import evaluating
 from ganmodels.previews import draw
 from ganmodels.specs.knobs import AdversarialKnobs
 from ganmodels.training import State, family_of
@@ -95,10 +96,10 @@ class Monitor:
 def diversity(spec: AdversarialKnobs, state: State) -> float:
     """Give the `spread` of what the generator draws of fixed noise: as it is now, since its average lags behind."""
     assert state.generator is not None
-    network = state.generator.network.eval()
+    network = state.generator.network
     count = COUNT if state.shape.size <= 64 else COUNT // 8  # large images take long to draw, and say as much each
-    images, _ = draw(spec, state, network, 8, count // 8)
-    network.train()
+    with evaluating(network):
+        images, _ = draw(spec, state, network, 8, count // 8)
     return spread(to_unit(images, family_of(spec).output_range(spec)).cpu())
 
 

@@ -1,4 +1,4 @@
-"""How running statistics are kept to what they are meant to describe: the real images, and one update's weights."""
+"""What depends on a network's mode: running statistics, and how they are kept to what they are meant to describe."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,19 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Compute as in evaluation, and return each network to the mode it was in."""
+    were = [network.training for network in networks]
+    try:
+        for network in networks:
+            network.eval()
+        yield
+    finally:
+        for network, training in zip(networks, were, strict=True):
+            network.train(training)
 
 
 @contextmanager

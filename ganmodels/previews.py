@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from ganmodels import draws
 from ganmodels.batches import to_bytes, to_unit
 from ganmodels.draws import Purpose
+from ganmodels.normalization import evaluating
 from ganmodels.specs.knobs import AdversarialKnobs
-from ganmodels.training import State, family_of
+from ganmodels.training import State, family_of, noise
 
 SIDE = 256  # pixels of a picture of points
 POINTS = 1_000
@@ -50,14 +51,12 @@ def preview(spec: AdversarialKnobs, state: State) -> Preview:
 @torch.no_grad()
 def draw(spec: AdversarialKnobs, state: State, generator: nn.Module, rows: int, columns: int) -> tuple[Tensor, Tensor]:
     """Let a generator draw the fixed noise: images (rows·columns, C, H, W) in the family's range, and their labels."""
-    family = family_of(spec)
-    assert family.latent is not None
     labels = torch.arange(columns).repeat(rows) % state.shape.labels
     random = draws.source(spec.seed, 0, 0, Purpose.PREVIEW)
     if spec.labels_from == "generator":
-        z = draws.noise(family.latent(spec), rows, spec.latent_size, random).repeat_interleave(columns, dim=0)
+        z = noise(spec, rows, random).repeat_interleave(columns, dim=0)
     else:
-        z = draws.noise(family.latent(spec), rows * columns, spec.latent_size, random)
+        z = noise(spec, rows * columns, random)
     images: Tensor = generator(z.to(state.device), labels.to(state.device))
     return images, labels.to(state.device)
 
@@ -74,9 +73,6 @@ def _score(spec: AdversarialKnobs, state: State, images: Tensor, labels: Tensor)
     family = family_of(spec)
     if family.score is None or "scores" not in spec.serves or not spec.SCORES_ARE_ODDS:
         return None
-    network = state.discriminator.served
-    training = network.training
-    network.eval()
-    logits = family.score(network, images, labels)
-    network.train(training)
+    with evaluating(state.discriminator.served):
+        logits = family.score(state.discriminator.served, images, labels)
     return float(logits.float().sigmoid().mean())

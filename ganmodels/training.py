@@ -117,14 +117,14 @@ def discriminator_step(spec: Knobs, family: Family, state: State, batch: Batch) 
         return _discriminator_update(spec, family, state, batch, Purpose.DISCRIMINATOR_NOISE)
 
 
-def _discriminator_update(spec: Knobs, family: Family, state: State, batch: Batch, noise: Purpose) -> Metrics:
+def _discriminator_update(spec: Knobs, family: Family, state: State, batch: Batch, purpose: Purpose) -> Metrics:
     player = state.discriminator
     d = as_seen(player.network, spec, family)
     fake = batch.real[:0]
     if state.generator is not None:
         g = state.generator.network
         with torch.no_grad(), frozen_statistics(g), precision.autocast(spec, state.device):
-            fake = g(_noise(spec, family, state, batch.update, noise), batch.labels)
+            fake = g(_noise(spec, state, batch.update, purpose), batch.labels)
     with precision.autocast(spec, state.device):
         loss, metrics = family.d_loss(d, batch, fake, spec)
     metrics["d_loss"] = loss
@@ -151,7 +151,7 @@ def generator_step(spec: Knobs, family: Family, state: State, batch: Batch) -> M
         frozen_statistics(network),
         precision.autocast(spec, state.device),
     ):
-        fake = player.network(_noise(spec, family, state, state.step, Purpose.GENERATOR_NOISE), batch.labels)
+        fake = player.network(_noise(spec, state, state.step, Purpose.GENERATOR_NOISE), batch.labels)
         loss, metrics = family.g_loss(d, batch, fake, spec)
     metrics["g_loss"] = loss
     metrics["g_gradient_norm"] = _descend(player, loss)
@@ -169,11 +169,17 @@ def as_seen(network: nn.Module, spec: Knobs, family: Family) -> nn.Module:
     return network
 
 
-def _noise(spec: Knobs, family: Family, state: State, number: int, purpose: Purpose) -> Tensor:
+def noise(spec: AdversarialKnobs, count: int, random: torch.Generator) -> Tensor:
+    """Draw what `count` images begin with (count, Z), from the family's distribution, on the CPU."""
+    latent = family_of(spec).latent
+    assert latent is not None
+    return draws.noise(latent(spec), count, spec.latent_size, random)
+
+
+def _noise(spec: Knobs, state: State, number: int, purpose: Purpose) -> Tensor:
     assert isinstance(spec, AdversarialKnobs)
-    assert family.latent is not None
     random = draws.source(spec.seed, state.rollbacks, number, purpose)
-    return draws.noise(family.latent(spec), spec.batch_size, spec.latent_size, random).to(state.device)
+    return noise(spec, spec.batch_size, random).to(state.device)
 
 
 def _descend(player: Player, loss: Tensor) -> Tensor:

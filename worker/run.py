@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from ganmodels import checkpoints, evaluation, health, precision, requested
+from ganmodels.batches import visible_count
 from ganmodels.checkpoints import CheckpointDamaged
 from ganmodels.datasets import Dataset, load
 from ganmodels.export import Exporter
 from ganmodels.family import ImageShape
 from ganmodels.specs import FAMILIES, NUMERICS_VERSION, SPEC
-from ganmodels.specs.knobs import AdversarialKnobs
+from ganmodels.specs.knobs import AdversarialKnobs, LabeledKnobs
 from ganmodels.training import State, start, train
 from store.artifacts import Artifacts
 from store.errors import ArtifactNotFound
@@ -138,7 +139,7 @@ class Run:
                 self._reporter.log(step, numbers)
             if observes:
                 self._observe(step, numbers, monitor)
-        if "labeled" in type(spec).model_fields and self._epochs.over(step):
+        if isinstance(spec, LabeledKnobs) and self._epochs.over(step):
             self._close_epoch(step)
         if draws and isinstance(spec, AdversarialKnobs):
             self._preview()
@@ -178,7 +179,7 @@ class Run:
                 del self._sources[0]
         self._selection = Selection.of(FAMILIES[self.spec.family].judged_by, progress.get("selection"))
         self._cpu_before = max(self._cpu_before, progress.get("cpu_seconds", 0.0))
-        seen = max(1, round(self.spec.data_fraction * len(self._dataset.train)))
+        seen = visible_count(self.spec, len(self._dataset.train))
         self._epochs = Epochs(-(-seen // self.spec.batch_size), progress.get("epoch"))
         return state or start(self.spec, shape, self.spec.device)
 

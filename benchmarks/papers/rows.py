@@ -47,7 +47,6 @@ def sgan(labels: int, **more: Any) -> dict[str, Any]:
 SHORT = {"total_steps": 1_500}  # T5: many draws, few steps
 FROZEN = {"generator_learning_rate": 0.0}
 HUNDRED = {"count": 100}
-EVERY_DIGIT = ("modes", "least_class_share")
 CONDITIONAL = {"family": "dcgan", "conditional": True}
 SHARP = {**CONDITIONAL, "width": 32, "total_steps": 6_000}
 COLLAPSING = "collapsing"

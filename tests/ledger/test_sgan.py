@@ -99,7 +99,7 @@ def shares_left_out(dropout: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -
     training.step(spec, FAMILY, state, [batch])
     in_training = float(torch.stack(left_out).mean())
     left_out.clear()
-    heads.class_logits(spec, FAMILY, state, images)
+    heads.class_logits(spec, state, images)
     return in_training, float(torch.stack(left_out).mean())
 
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_is_not_chosen_on_the_test_set() -> None:
     runs = {step: training.start(asked(**spec.model_dump() | {"seed": step}), DIGITS) for step in (1, 2)}
     dataset = datasets.load("digits", Path("nowhere"))
     read = {
-        step: replace(images, labels=heads.class_logits(spec, FAMILY, state, images).argmax(1))
+        step: replace(images, labels=heads.class_logits(spec, state, images).argmax(1))
         for (step, state), images in zip(runs.items(), (dataset.validation, dataset.test), strict=True)
     }
     dataset = replace(dataset, validation=read[1], test=read[2])
