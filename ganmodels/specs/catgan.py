@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ganmodels.specs import limits
 from ganmodels.specs.datasets import DATASETS, DatasetFacts
-from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, Labeled, LabeledKnobs, PerClass, is_doubling
+from ganmodels.specs.knobs import AdamKnobs, FamilyFacts, Labeled, LabeledKnobs, PerClass, why_not_doubling
 
 Noise = Annotated[float, Field(ge=0, le=10)]
 
@@ -114,7 +114,7 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
             return None
         if reason := super().why_unfit(facts):
             return reason
-        return None if is_doubling(facts.size) else "its convolutions draw squares of 4 to 7 pixels doubled, up to 256"
+        return why_not_doubling(facts.size)
 
     @property
     def labels_from(self) -> Literal["generator", "classes"] | None:

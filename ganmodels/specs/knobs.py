@@ -243,9 +243,7 @@ class ConvolutionalKnobs(AdamKnobs):
         """Say why such networks cannot draw such images."""
         if reason := super().why_unfit(facts):
             return reason
-        if is_doubling(facts.size):
-            return None
-        return "DCGAN's networks draw squares of 4 to 7 pixels doubled, up to 256"
+        return why_not_doubling(facts.size)
 
     @property
     def labels_from(self) -> Literal["generator", "classes"] | None:
@@ -253,13 +251,16 @@ class ConvolutionalKnobs(AdamKnobs):
         return "generator" if self.conditional else None
 
 
-def is_doubling(size: int) -> bool:
-    """Tell whether `size` is b·2^k pixels with 4 ≤ b ≤ 7, from 8 to 256."""
-    if not 8 <= size <= 256:
-        return False
-    while size > 7 and size % 2 == 0:
-        size //= 2
-    return 4 <= size <= 7
+# Pixels of a side: b·2^k with 4 ≤ b ≤ 7.
+DOUBLINGS = tuple(base << times for times in range(1, 7) for base in range(4, 8) if base << times <= 256)
+
+
+def why_not_doubling(size: int) -> str | None:
+    """Say why convolutions cannot draw `size` pixels, and what comes nearest; None where they can."""
+    if size in DOUBLINGS:
+        return None
+    nearest = min(DOUBLINGS, key=lambda doubling: abs(doubling - size))
+    return f"its convolutions draw squares of 4 to 7 pixels doubled, up to 256: the nearest have {nearest}"
 
 
 class PerClass(BaseModel):

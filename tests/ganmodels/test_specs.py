@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from ganmodels.families import FAMILIES
-from ganmodels.specs import DATASETS, SPEC
 from ganmodels.specs import FAMILIES as MENU
-from ganmodels.specs.knobs import is_doubling
+from ganmodels.specs import SPEC
+from ganmodels.specs.knobs import why_not_doubling
 
 
 def asked(**knobs: Any) -> Any:
@@ -81,9 +81,10 @@ def test_only_a_conditional_dcgan_serves_labels() -> None:
 
 
 def test_sizes_are_four_to_seven_doubled() -> None:
-    sizes = [size for size in range(1, 300) if is_doubling(size)]
+    sizes = [size for size in range(1, 300) if why_not_doubling(size) is None]
     assert sizes == [8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256]
-    assert all(is_doubling(facts.size) for facts in DATASETS.values() if facts.kind == "images")
+    for size, nearest in ((1, 8), (9, 8), (30, 28), (31, 32), (36, 32), (37, 40), (1_000, 256)):
+        assert str(why_not_doubling(size)).endswith(f"the nearest have {nearest}")
 
 
 def test_data_that_a_family_cannot_learn_is_refused_saying_why() -> None:
