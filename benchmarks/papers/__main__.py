@@ -14,13 +14,14 @@ TABLE = ROOT / "docs" / "results.md"
 def main() -> None:
     """Gather for the time given, then write the table of everything that is recorded."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", default="", help="beginnings of rows' names, with commas between; all when left out")
+    parser.add_argument("--rows", default="", help="T5,T17: rows' numbers, with commas between; all when left out")
     parser.add_argument("--minutes", type=float, default=24 * 60, help="0 writes the table only")
     parser.add_argument("--workers", type=int, default=2, help="runs at the same time, of one thread each")
     parser.add_argument("--home", type=Path, default=ROOT / ".papers", help="where unfinished runs are kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file that runs are recorded in")
     asked = parser.parse_args()
-    chosen = [row for row in ROWS if not asked.rows or row.name.startswith(tuple(asked.rows.split(",")))]
+    numbers = asked.rows.split(",")
+    chosen = [row for row in ROWS if not asked.rows or row.name.partition(",")[0] in numbers]
     arms = [(arm, spec) for row in chosen for arm in row.arms for spec in report.specs(arm)]
     if asked.minutes:
         gather.Gathering(
