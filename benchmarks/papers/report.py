@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.papers import records
+from benchmarks.papers.readings import Runs
 from benchmarks.papers.records import Record
-from benchmarks.papers.rows import ROWS, Arm, Row, Runs
+from benchmarks.papers.rows import ROWS, Arm, Row
 from benchmarks.papers.statistics import Figure
 
 HEAD = """# Results

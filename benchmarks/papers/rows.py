@@ -1,19 +1,28 @@
-"""The table: what each paper reports, the runs that are held against it, and how their figures are read.
+"""The table: what each paper reports, the runs that are held against it, and how they are read.
 
 Published figures stand with their source: S is the paper's own text or its authors' code, T another paper's quotation.
 Every figure is of the test split, read once at the end of a run; a row's settings were chosen on validation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import spearmanr
-
-from benchmarks.papers.records import Record
-from benchmarks.papers.statistics import Figure, fraction_of, mean_of, paired_gain
-
-Runs = Mapping[str, Sequence[Record]]  # the finished runs of a row's arms, by the arm's name, in order of seed
+from benchmarks.papers.readings import (
+    WASSERSTEIN,
+    Read,
+    accuracy,
+    called,
+    change,
+    clusters,
+    correlation,
+    distances,
+    error,
+    gain,
+    side_by_side,
+    steps_to,
+)
+from benchmarks.papers.statistics import fraction_of, mean_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Row:
     published: str
     aim: str
     arms: tuple[Arm, ...]
-    read: Callable[[Runs], list[Figure]]
+    read: Read
     note: str = ""
 
 
@@ -47,105 +56,22 @@ def sgan(labels: int, **more: Any) -> dict[str, Any]:
 SHORT = {"total_steps": 1_500}  # T5: many draws, few steps
 FROZEN = {"generator_learning_rate": 0.0}
 HUNDRED = {"count": 100}
-CONDITIONAL = {"family": "dcgan", "conditional": True}
-SHARP = {**CONDITIONAL, "width": 32, "total_steps": 6_000}
-COLLAPSING = "collapsing"
 DRIVEN = {"family": "gan", "generator_loss": "minimax", "discriminator_learning_rate": 0.02}
-WASSERSTEIN = ("fd_classifier", "held_out_wasserstein_estimate", "held_out_d_loss")
 
-
-def error(arm: str, at_most: float, what: str = "wrong of 10,000") -> Callable[[Runs], list[Figure]]:
-    """Read how many of the 10,000 test images the final model gets wrong."""
-    return lambda runs: [mean_of(what, runs[arm], "test_error_rate", 10_000, at_most=at_most)]
-
-
-def accuracy(arm: str, at_least: float) -> Callable[[Runs], list[Figure]]:
-    """Read the final model's test accuracy, and beside it that of the checkpoint which validation chose."""
-    return lambda runs: [
-        mean_of("accuracy", runs[arm], "test_accuracy", at_least=at_least),
-        mean_of("error of the one chosen on validation", runs[arm], "test_best_error_rate"),
-    ]
-
-
-def gain(labels: int, points: float) -> Callable[[Runs], list[Figure]]:
-    """Read by how many points the same network learns better beside a generator that learns, draw by draw."""
-
-    def read(runs: Runs) -> list[Figure]:
-        with_, without = runs[f"{labels} labels"], runs[f"{labels} labels, G frozen"]
-        return [
-            mean_of("accuracy", with_, "test_accuracy"),
-            mean_of("accuracy, G frozen", without, "test_accuracy"),
-            *paired_gain("gain in points", with_, without, "test_accuracy", 100, points),
-        ]
-
-    return read
-
-
-def correlation(runs: Runs) -> list[Figure]:
-    """Rank the held-out estimate of 20 even checkpoints, after the first 5 % of the run, against their distance."""
-    return [
-        Figure("Spearman, wgan's estimate", [_spearman(run, WASSERSTEIN[1]) for run in runs["wgan"]], at_least=0.8),
-        Figure("Spearman, gan's D loss", [_spearman(run, WASSERSTEIN[2]) for run in runs["gan"]]),
-    ]
-
-
-def _spearman(run: Record, name: str) -> float:
-    distance, estimate = (dict(run.series[each]) for each in ("fd_classifier", name))
-    steps = sorted(step for step in distance.keys() & estimate.keys() if step > 0.05 * run.spec["total_steps"])
-    return float(spearmanr([estimate[step] for step in steps], [distance[step] for step in steps]).statistic)
-
-
-def called(runs: Runs) -> list[Figure]:
-    """Read what the service made of runs driven into collapse, and of healthy ones."""
-    healthy = [*runs["wgan"], *runs["gan"]]
-    early = [
-        any(kind == COLLAPSING and 2 * step < r.spec["total_steps"] for step, kind in r.verdicts)
-        for r in runs["driven"]
-    ]
-    wrongly = [any(kind == COLLAPSING for _, kind in run.verdicts) for run in healthy]
-    return [
-        Figure("share of driven runs called so in time", [float(found) for found in early], at_least=1.0),
-        Figure("share of healthy runs ever called so", [float(found) for found in wrongly], at_most=0.0),
-    ]
-
-
-def steps_to(runs: Runs, arms: Sequence[str], distances: Sequence[float]) -> list[Figure]:
-    """Read after how many steps each arm first reaches each distance on validation."""
-    return [
-        Figure(f"steps to a distance of {distance:g}, {arm}", [_first(run, distance) for run in runs[arm]], digits=0)
-        for distance in distances
-        for arm in arms
-    ]
-
-
-def _first(run: Record, distance: float) -> float:
-    reached = [step for step, value in run.series["fd_classifier"] if value <= distance]
-    return float(min(reached)) if reached else float("inf")
-
-
-def side_by_side(runs: Runs, name: str, times: float = 1) -> list[Figure]:
-    """Read one figure of every arm."""
-    return [mean_of(arm, found, name, times) for arm, found in runs.items()]
-
-
-def distances(runs: Runs) -> list[Figure]:
-    """Read every arm's Fréchet distance, and that of real images."""
-    every = [run for found in runs.values() for run in found]
-    return [*side_by_side(runs, "test_fd_classifier"), mean_of("real images", every[:1], "test_fd_classifier_real")]
-
-
-def change(runs: Runs) -> list[Figure]:
-    """Read both distances, and what the augmentation changes, seed by seed."""
-    plain, augmented = ([run.figures["test_fd_classifier"] or 0.0 for run in runs[a]] for a in ("plain", "augmented"))
-    changes = [(there / here - 1) * 100 for here, there in zip(plain, augmented, strict=False)]
-    return [*distances(runs), Figure("change, %", changes, at_most=-25)]
-
-
-def clusters(runs: Runs) -> list[Figure]:
-    """Read the mean error and the best run's."""
-    wrong = mean_of("% wrong", runs["catgan"], "test_error_rate", 100)
-    return [wrong, Figure("best run, % wrong", sorted(wrong.values)[:1], at_most=9.5)]
-
+SHARP = Arm(
+    "dcgan",
+    {
+        "family": "dcgan",
+        "conditional": True,
+        "width": 32,
+        "total_steps": 6_000,
+        "measures": ["nearest_neighbor", "classification_accuracy_score"],
+    },
+    3,
+)
+SCARCE = {"family": "dcgan", "data_fraction": 0.01, "width": 24, "batch_size": 32}
+WGAN = Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN)
+GAN = Arm("gan", {"family": "gan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN)
 
 ROWS: tuple[Row, ...] = (
     *(
@@ -236,7 +162,7 @@ ROWS: tuple[Row, ...] = (
         "conditional `dcgan`: images read as the label asked for",
         "–",
         "≥ 99 %",
-        (Arm("dcgan", {**SHARP, "measures": ["nearest_neighbor", "classification_accuracy_score"]}, 3),),
+        (SHARP,),
         lambda runs: [
             mean_of("% as asked", runs["dcgan"], "test_label_consistency", 100, at_least=99),
             mean_of("real images", runs["dcgan"], "test_classifier_accuracy", 100),
@@ -247,7 +173,7 @@ ROWS: tuple[Row, ...] = (
         "conditional `dcgan`, 1-nearest-neighbor error from 50,000 samples",
         "2.98 % (Radford 2016, to be re-checked)",
         "≤ 2.9 %, and ≤ real images'",
-        (Arm("dcgan", {**SHARP, "measures": ["nearest_neighbor", "classification_accuracy_score"]}, 3),),
+        (SHARP,),
         lambda runs: [
             mean_of("% wrong", runs["dcgan"], "test_nearest_neighbor_error", 100, at_most=2.9),
             mean_of("real images", runs["dcgan"], "test_nearest_neighbor_error_real", 100),
@@ -258,7 +184,7 @@ ROWS: tuple[Row, ...] = (
         "classification accuracy score, conditional `dcgan`",
         "–",
         "≥ 97.5 %, within 2 points of real",
-        (Arm("dcgan", {**SHARP, "measures": ["nearest_neighbor", "classification_accuracy_score"]}, 3),),
+        (SHARP,),
         lambda runs: [
             mean_of("%", runs["dcgan"], "test_classification_accuracy_score", 100, at_least=97.5),
             mean_of("real images", runs["dcgan"], "test_classification_accuracy_real", 100),
@@ -270,8 +196,8 @@ ROWS: tuple[Row, ...] = (
         "a claim (Arjovsky 2017, S)",
         "≥ 0.8",
         (
-            Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
-            Arm("gan", {"family": "gan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
+            WGAN,
+            GAN,
         ),
         correlation,
         "on the 5,000 validation images, which no step has learned from",
@@ -281,7 +207,7 @@ ROWS: tuple[Row, ...] = (
         "`wgan`: modes",
         '"no evidence of mode collapse" (Arjovsky 2017, S)',
         "10 of 10 digits, every class ≥ 5 %, 5 of 5 seeds",
-        (Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),),
+        (WGAN,),
         lambda runs: [
             mean_of("digits", runs["wgan"], "test_modes"),
             mean_of("rarest digit, %", runs["wgan"], "test_least_class_share", 100),
@@ -295,8 +221,8 @@ ROWS: tuple[Row, ...] = (
         "`collapsing` before half of the steps; never for the ten",
         (
             Arm("driven", {**DRIVEN, "total_steps": 5_000}, 3),
-            Arm("wgan", {"family": "wgan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
-            Arm("gan", {"family": "gan", "total_steps": 20_000, "evaluate_every": 1_000}, 5, WASSERSTEIN),
+            WGAN,
+            GAN,
         ),
         called,
     ),
@@ -333,18 +259,8 @@ ROWS: tuple[Row, ...] = (
         "CIFAR-10 with 10 %: FID −44 % (S)",
         "Fréchet distance −25 % or better",
         (
-            Arm("plain", {"family": "dcgan", "data_fraction": 0.01, "width": 24, "batch_size": 32}, 3),
-            Arm(
-                "augmented",
-                {
-                    "family": "dcgan",
-                    "data_fraction": 0.01,
-                    "width": 24,
-                    "batch_size": 32,
-                    "augment": ["translation", "cutout"],
-                },
-                3,
-            ),
+            Arm("plain", SCARCE, 3),
+            Arm("augmented", {**SCARCE, "augment": ["translation", "cutout"]}, 3),
         ),
         change,
     ),
