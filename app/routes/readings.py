@@ -1,10 +1,12 @@
 """`/classify` and `/score`: what a trained discriminator makes of images that are sent to it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 from pydantic import BaseModel
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.documents import headers, problems
@@ -68,12 +70,8 @@ def classify(
     """
     images = uploads.read(body, content_type)
     found = choices.find_job(connection, job, CLASSES)
-
-    def ask(checkpoint: Checkpoint) -> Response:
-        choices.check_able(found, Card.of(checkpoint).serves, CLASSES)
-        return _answer(found, checkpoint, readings.classify(held.graphs, found, checkpoint, images))
-
-    return choices.answer(found, choices.candidates(connection, found, step, CLASSES), ask)
+    look = partial(readings.classify, held.graphs, found, images=images)
+    return _answer(connection, found, step, CLASSES, look)
 
 
 @router.post(
@@ -102,14 +100,18 @@ def score(
     """
     images = uploads.read(body, content_type)
     found = choices.find_job(connection, job, SCORES)
+    look = partial(readings.score, held.graphs, found, images=images, label=label)
+    return _answer(connection, found, step, SCORES, look)
+
+
+def _answer(
+    connection: Connection, job: Job, step: StepWanted, what: str, look: Callable[[Checkpoint], BaseModel]
+) -> Response:
+    """Let the newest checkpoint that is able to look at the images, or the one asked for."""
 
     def ask(checkpoint: Checkpoint) -> Response:
-        choices.check_able(found, Card.of(checkpoint).serves, SCORES)
-        return _answer(found, checkpoint, readings.score(held.graphs, found, checkpoint, images, label))
+        choices.check_able(job, Card.of(checkpoint).serves, what)
+        told = {"X-Checkpoint-Step": str(checkpoint.step), "X-Job-ID": job.id}
+        return Response(look(checkpoint).model_dump_json(), headers=told, media_type="application/json")
 
-    return choices.answer(found, choices.candidates(connection, found, step, SCORES), ask)
-
-
-def _answer(job: Job, checkpoint: Checkpoint, document: BaseModel) -> Response:
-    told = {"X-Checkpoint-Step": str(checkpoint.step), "X-Job-ID": job.id}
-    return Response(document.model_dump_json(), headers=told, media_type="application/json")
+    return choices.answer(job, choices.candidates(connection, job, step, what), ask)
