@@ -34,7 +34,7 @@ check: setup ## Lint, format, types, and the arrows between the packages
 	$(BIN)/lint-imports
 
 test: setup ## The default suite: no GPU, network or second machine
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadscope $(ARGS)
 
 integration: setup ## A real Redis, a real worker process and the whole stack over HTTP
 	$(BIN)/pytest -m "integration or e2e" $(ARGS)
