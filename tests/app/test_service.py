@@ -67,7 +67,7 @@ def frozen_redis(path: Path) -> Iterator[threading.Event]:
         ("PUT", "/jobs", 405),
         ("POST", "/sample", 405),
         ("GET", "/jobs/7", 422),
-        ("GET", f"/jobs/{uuid.uuid4()}", 404),
+        ("GET", "/jobs/00000000-0000-4000-8000-000000000000", 404),
         ("GET", "/families/stylegan", 404),
         ("GET", "/livez?x=1", 422),
     ],
