@@ -19,4 +19,12 @@ def minimax(fake: Tensor) -> Tensor:
     return -softplus(fake).mean()
 
 
+def mismatched(logits: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+    """Score the discriminator on real images of `labels` (B,), judged as ones of `others`: fake where the two differ.
+
+    Reed et al. 2016, algorithm 1; https://arxiv.org/abs/1605.05396.
+    """
+    return (softplus(logits) * (others != labels)).mean()
+
+
 GENERATOR_LOSSES = {"non_saturating": non_saturating, "minimax": minimax}

@@ -1,15 +1,12 @@
 """Runs as jobs of a service of one's own: what is not recorded yet is submitted, what has ended is recorded."""
 
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.papers import records
+from benchmarks.papers import provenance, records
 from benchmarks.papers.records import Record, Spec
 from ganymede import Client, Job
 from ganymede.stack import Stack
@@ -26,15 +23,15 @@ class Gathering:
     wanted: Mapping[str, Spec]
     series: Mapping[str, tuple[str, ...]]
     path: Path
-    commit: str
     jobs: dict[str, str] = field(default_factory=dict)  # key of a run: id of its job
 
-    def run(self, home: Path, workers: int, seconds: float) -> None:
-        """Submit what is missing and record what ends, for so long at most; jobs go on where they stopped next time."""
-        deadline = time.monotonic() + seconds
+    def run(self, home: Path, workers: int, deadline: float) -> None:
+        """Submit what is missing and record what ends, until then at most; jobs go on where they stopped next time."""
+        if not any(self._missing()):
+            return
         with Stack(home, workers=workers) as stack, Client(stack.url) as client:
             for key, spec in self._missing():
-                self.jobs[key] = client.submit(**spec, idempotency_key=f"{key}-{self.commit}").id
+                self.jobs[key] = client.submit(**spec, idempotency_key=f"{key}-{provenance.commit()}").id
                 print(f"waiting for {self.jobs[key]}: {spec['name']}", flush=True)
             while self.jobs and time.monotonic() < deadline:
                 self._record_ended(client)
@@ -67,8 +64,8 @@ class Gathering:
             state=job.state,
             reason=job.error.message if job.error else job.state_reason,
             seconds=round((times["finished_at"] - times["started_at"]).total_seconds(), 1),
-            commit=self.commit,
-            hardware=hardware(),
+            commit=provenance.commit(),
+            hardware=provenance.hardware(),
             finished_at=times["finished_at"].isoformat(timespec="seconds"),
         )
 
@@ -82,22 +79,3 @@ def _verdicts(client: Client, id: str) -> Iterator[tuple[int, str]]:
         if not page.has_more:
             return
         after = page.data[-1].id
-
-
-def commit() -> str:
-    """Name the commit that is checked out; with `+` when files that matter differ from it."""
-    root = Path(__file__).parents[2]
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-    changed = ["git", "status", "--porcelain", "--", "ganmodels", "worker", "store", "app"]
-    dirty = subprocess.run(changed, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    return head.stdout.strip() + ("+" if dirty else "")
-
-
-def hardware() -> str:
-    """Name the processor and how many of it there are."""
-    model = platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{os.cpu_count()} x {model}"

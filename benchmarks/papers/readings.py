@@ -58,7 +58,7 @@ def correlation(runs: Runs) -> list[Figure]:
 
 def _spearman(run: Record, name: str) -> float:
     distance, estimate = (dict(run.series[each]) for each in ("fd_classifier", name))
-    steps = sorted(step for step in distance.keys() & estimate.keys() if step > 0.05 * run.spec["total_steps"])
+    steps = sorted(step for step in distance.keys() & estimate.keys() if step >= 0.05 * run.spec["total_steps"])
     return float(spearmanr([estimate[step] for step in steps], [distance[step] for step in steps]).statistic)
 
 

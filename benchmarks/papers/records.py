@@ -45,6 +45,11 @@ def key(spec: Spec) -> str:
     return hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def key_as_written(spec: Spec) -> str:
+    """Name a run of the write-up's code, faults and all."""
+    return f"{key(spec)}-as-written"
+
+
 def load(path: Path) -> dict[str, Record]:
     """Read the records by key; none where the file is not there yet."""
     if not path.exists():

@@ -11,11 +11,12 @@ from benchmarks.papers.statistics import Figure
 HEAD = """# Results
 
 What the papers report and what our runs give. `make bench-papers` writes this page from [results.json](results.json).
-Every run is a job of the service, on MNIST unless said, with the family's quick preset where no knob is named; figures
-are of the test split, read once at the end of a run, mean ± standard deviation over the runs with seeds 0, 1, …;
-settings were chosen on validation ([experiments.md](experiments.md) says what was tried). A Fréchet distance is taken
-in the features of the data set's own classifier and compares with nothing outside this page. CPU minutes are those of
-the training process: training, looks at validation and checkpoints, without the final look at test.
+Every run is a job of the service unless it says `as written`, on MNIST unless said, with the family's quick preset
+where no knob is named; figures are of the test split, read once at the end of a run, mean ± standard deviation over the
+runs with seeds 0, 1, …; settings were chosen on validation ([experiments.md](experiments.md) says what was tried). A
+Fréchet distance is taken in the features of the data set's own classifier and compares with nothing outside this page.
+CPU minutes are those of the training process: training, looks at validation and checkpoints, without the final look at
+test.
 
 | | what | published | aim | ours | | CPU minutes a run |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -48,11 +49,15 @@ def runs_of(row: Row, found: Mapping[str, Record]) -> Runs:
     return {arm.name: list(_finished(arm, found)) for arm in row.arms}
 
 
+def keyed(arm: Arm) -> Iterator[tuple[str, dict[str, object]]]:
+    """Walk over the runs of an arm, by the key that each is recorded under."""
+    name = records.key_as_written if arm.as_written else records.key
+    return ((name(spec), spec) for spec in specs(arm))
+
+
 def _finished(arm: Arm, found: Mapping[str, Record]) -> Iterator[Record]:
-    for spec in specs(arm):
-        record = found.get(records.key(spec))
-        if record is not None and record.state == "succeeded":
-            yield record
+    ended = (found.get(key) for key, _ in keyed(arm))
+    return (record for record in ended if record is not None and record.state == "succeeded")
 
 
 def render(found: Mapping[str, Record]) -> str:
@@ -83,7 +88,7 @@ def _arms(row: Row, found: Mapping[str, Record]) -> str:
     lines = []
     for arm in row.arms:
         some = list(_finished(arm, found))
-        failed = [r for spec in specs(arm) if (r := found.get(records.key(spec))) and r.state != "succeeded"]
+        failed = [r for key, _ in keyed(arm) if (r := found.get(key)) and r.state != "succeeded"]
         knobs = ", ".join(f"`{name}: {value}`" for name, value in arm.spec.items())
         count = f"{len(some)} of {arm.seeds}" + (f", {len(failed)} failed: {failed[0].reason}" if failed else "")
         commits = ", ".join(sorted({run.commit for run in some})) or "–"

@@ -16,12 +16,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, one_hot, softplus
+from torch.nn.functional import leaky_relu, one_hot
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganmodels.families.gan import g_loss
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
-from ganmodels.losses import logistic
+from ganmodels.losses import logistic, mismatched
 from ganmodels.normalization import frozen_statistics
 from ganmodels.specs.dcgan import DcganSpec
 from ganmodels.specs.knobs import ConvolutionalKnobs
@@ -144,14 +144,14 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: DcganSpec) -> tuple[T
     """Score each real image as real and each fake, of the same label, as fake, in separate batches.
 
     With `mismatch_weight`, a real image under the label of its neighbor in the batch counts as fake too where the two
-    labels differ (Reed et al. 2016, algorithm 1).
+    labels differ.
     """
     if not (spec.conditional and spec.mismatch_weight):
         real_logits, mismatch = d(batch.real, batch.labels), None
     else:
         others = batch.labels.roll(1)
-        real_logits, mismatched = d(batch.real, torch.stack([batch.labels, others], dim=1)).unbind(1)
-        mismatch = (softplus(mismatched) * (others != batch.labels)).mean()
+        real_logits, other_logits = d(batch.real, torch.stack([batch.labels, others], dim=1)).unbind(1)
+        mismatch = mismatched(other_logits, batch.labels, others)
     with frozen_statistics(d):
         fake_logits = d(fake, batch.labels)
     loss, metrics = logistic(real_logits, fake_logits), {"d_real": real_logits.mean(), "d_fake": fake_logits.mean()}

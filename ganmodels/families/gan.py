@@ -2,7 +2,7 @@
 
 Deviations: one hidden layer of ReLU in both networks where the paper has several, of maxout in the discriminator; Adam
 instead of SGD with momentum; no dropout; the non-saturating loss for the generator unless `minimax` is asked for. In
-the quick preset also an averaged generator.
+the quick preset also two layers, a penalty on the discriminator's slope and an averaged generator.
 """
 
 from torch import Tensor, nn

@@ -23,6 +23,7 @@ class GanSpec(FullyConnectedKnobs, LogisticKnobs, AdamKnobs):
     """Vanilla GAN: two fully connected networks and the original losses."""
 
     PAPER: ClassVar[Mapping[str, Any]] = {
+        "hidden": [128],
         "ema_decay": 0.0,
         "r1_weight": 0.0,
         "cooldown": 0.0,
@@ -35,6 +36,8 @@ class GanSpec(FullyConnectedKnobs, LogisticKnobs, AdamKnobs):
 
     family: Literal["gan"]
     total_steps: limits.TotalSteps = 20_000
+    hidden: limits.Hidden = [512, 512]
+    r1_weight: limits.R1Weight = 0.1
     ema_decay: limits.EmaDecay = 0.999
     generator_learning_rate: limits.GeneratorRate = 1e-3
     discriminator_learning_rate: limits.DiscriminatorRate = 1e-3

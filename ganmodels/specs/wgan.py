@@ -12,6 +12,8 @@ class WganSpec(FullyConnectedKnobs):
     """Wasserstein GAN: a critic whose parameters are clipped, moved by RMSProp."""
 
     PAPER: ClassVar[Mapping[str, Any]] = {
+        "hidden": [128],
+        "clip": 0.01,
         "ema_decay": 0.0,
         "r1_weight": 0.0,
         "cooldown": 0.0,
@@ -22,9 +24,11 @@ class WganSpec(FullyConnectedKnobs):
     SCORES_ARE_ODDS: ClassVar[bool] = False
 
     family: Literal["wgan"]
-    total_steps: limits.TotalSteps = 20_000
+    total_steps: limits.TotalSteps = 8_000
+    hidden: limits.Hidden = [512, 512]
     discriminator_steps: limits.DiscriminatorSteps = 5
-    clip: limits.Clip = 0.01
+    clip: limits.Clip = 0.03
+    cooldown: limits.Cooldown = 0.5
     ema_decay: limits.EmaDecay = 0.999
     generator_learning_rate: limits.GeneratorRate = 5e-4
     discriminator_learning_rate: limits.DiscriminatorRate = 5e-4

@@ -29,8 +29,9 @@ def batch_of(*logits: float) -> Batch:
 
 def test_the_networks_are_the_write_ups() -> None:
     shape = ImageShape(1, 28, 10)
-    assert parameters(Generator(asked(), shape)) == 100 * 128 + 128 + 128 * 784 + 784
-    assert parameters(Discriminator(asked(), shape)) == 784 * 128 + 128 + 128 + 1
+    spec = asked(preset="paper")
+    assert parameters(Generator(spec, shape)) == 100 * 128 + 128 + 128 * 784 + 784
+    assert parameters(Discriminator(spec, shape)) == 784 * 128 + 128 + 128 + 1
 
 
 def test_hidden_layers_come_in_the_order_asked_for() -> None:

@@ -236,7 +236,8 @@ def test_epochs_are_closed_with_means_beside_validation_and_survive_a_stop(go: G
 def test_a_run_driven_into_collapse_is_called_so_in_time_and_a_sound_one_never(go: Go) -> None:
     """A minimax generator against a discriminator that is far too strong gets no gradient."""
     knobs = {"total_steps": 1_600, "checkpoint_every": 1_600, "preview_every": 1_600, "log_every": 100, "hidden": [64]}
-    driven = of(HealthChanged, go(**knobs, generator_loss="minimax", discriminator_learning_rate=0.05))
+    blinding = {"generator_loss": "minimax", "discriminator_learning_rate": 0.05, "r1_weight": 0.0}
+    driven = of(HealthChanged, go(**knobs, **blinding))
     collapsing = [one for one in driven if one.verdict == "collapsing"]
     assert collapsing
     assert collapsing[0].step < 800
