@@ -146,6 +146,8 @@ class JobUrls(BaseModel):
     checkpoints: str
     previews: str
     sample: str
+    pause: str
+    resume: str
     cancel: str
 
 
@@ -192,7 +194,7 @@ class JobDocument(BaseModel):
     ) -> "JobDocument":
         """Describe a job."""
         here = f"/jobs/{job.id}"
-        parts = ("metrics", "events", "checkpoints", "previews", "cancel")
+        parts = ("metrics", "events", "checkpoints", "previews", "pause", "resume", "cancel")
         urls = {"self": here, "sample": f"/sample?job={job.id}", **{part: f"{here}/{part}" for part in parts}}
         same = set(cls.model_fields) & set(Job.__dataclass_fields__)
         return cls.model_validate(

@@ -82,6 +82,14 @@ class Client:
         """Stop a job for good; what it has trained so far stays."""
         return Job.read(self._send("POST", f"/jobs/{id}/cancel").json())
 
+    def pause(self, id: str) -> Job:
+        """Set a job aside; one that runs writes a checkpoint first."""
+        return Job.read(self._send("POST", f"/jobs/{id}/pause").json())
+
+    def resume(self, id: str) -> Job:
+        """Put a paused job back into the queue."""
+        return Job.read(self._send("POST", f"/jobs/{id}/resume").json())
+
     def metrics(
         self,
         id: str,

@@ -1,4 +1,4 @@
-"""Jobs: submitting, finding, listing and cancelling them."""
+"""Jobs: submitting, finding, listing, pausing, resuming and cancelling them."""
 
 import hashlib
 import json
@@ -163,14 +163,51 @@ def cancel(connection: Connection, job_id: str) -> Job:
 
     A job already cancelled, or about to be, stays as it is. Raises JobNotFound, or TransitionRefused.
     """
-    # Locked, so that a claim on its way cannot turn a look at a waiting job into a refusal.
-    connection.execute(select(jobs.c.number).where(jobs.c.id == job_id).with_for_update())
-    job = get(connection, job_id)
-    if job.state in (JobState.CANCELLED, JobState.CANCELLING):
+    return _ask(connection, job_id, JobState.CANCELLED, JobState.CANCELLING, "cancelled on request")
+
+
+def pause(connection: Connection, job_id: str) -> Job:
+    """Set a waiting job aside now, ask the worker of a running one to; return the job as it is then.
+
+    A job already paused, or about to be, stays as it is. Raises JobNotFound, or TransitionRefused.
+    """
+    return _ask(connection, job_id, JobState.PAUSED, JobState.PAUSING, "paused on request")
+
+
+def resume(connection: Connection, job_id: str) -> Job:
+    """Put a paused job back into the queue, where it goes on from its newest checkpoint; return it as it is then.
+
+    A job that waits or trains anyway stays as it is. Raises JobNotFound, or TransitionRefused.
+    """
+    job = _locked(connection, job_id)
+    if job.state in (JobState.QUEUED, JobState.STARTING, JobState.RUNNING):
         return job
-    held = JobState.CANCELLED not in TRANSITIONS[job.state]
-    target = JobState.CANCELLING if held else JobState.CANCELLED
-    move(connection, job.number, target, jobs.c.state == job.state, state_reason="cancelled on request")
+    reason = "resumed on request"
+    move(
+        connection,
+        job.number,
+        JobState.QUEUED,
+        jobs.c.state == JobState.PAUSED,
+        state_reason=reason,
+        queued_at=now(),
+        not_before=None,
+    )
+    return get(connection, job_id)
+
+
+def _ask(connection: Connection, job_id: str, target: JobState, asked: JobState, reason: str) -> Job:
+    """Move a job to `target`, or to `asked` where a worker must let go of it first."""
+    job = _locked(connection, job_id)
+    if job.state in (target, asked):
+        return job
+    at_once = target in TRANSITIONS[job.state]
+    move(connection, job.number, target if at_once else asked, jobs.c.state == job.state, state_reason=reason)
+    return get(connection, job_id)
+
+
+def _locked(connection: Connection, job_id: str) -> Job:
+    """Read a job whose row is locked, so that a claim on its way cannot turn a look at it into a refusal."""
+    connection.execute(select(jobs.c.number).where(jobs.c.id == job_id).with_for_update())
     return get(connection, job_id)
 
 

@@ -1,4 +1,4 @@
-"""`/jobs`: posting, listing, reading and cancelling training runs."""
+"""`/jobs`: posting, listing, reading, pausing and cancelling training runs."""
 
 from typing import Annotated
 
@@ -115,6 +115,30 @@ def cancel_job(connection: Writing, job_id: JobId, response: Response) -> JobDoc
     """Stop a job for good; its checkpoints stay. One that waits is cancelled now, one that runs by its worker."""
     job = jobs.cancel(connection, job_id)
     response.status_code = 200 if job.state is JobState.CANCELLED else 202
+    return _describe(connection, [job])[0]
+
+
+@router.post(
+    "/jobs/{job_id}/pause",
+    summary="Pause a job",
+    responses={
+        200: {"description": "The job is paused."},
+        202: {"description": "Its worker was asked to stop.", "model": JobDocument},
+        **problems(404, 409),
+    },
+)
+def pause_job(connection: Writing, job_id: JobId, response: Response) -> JobDocument:
+    """Set a job aside until it is resumed. One that runs writes a checkpoint first, and frees its worker."""
+    job = jobs.pause(connection, job_id)
+    response.status_code = 200 if job.state is JobState.PAUSED else 202
+    return _describe(connection, [job])[0]
+
+
+@router.post("/jobs/{job_id}/resume", summary="Resume a paused job", responses=problems(404, 409))
+def resume_job(connection: Writing, job_id: JobId, held: Held, background: BackgroundTasks) -> JobDocument:
+    """Put a paused job back into the queue; it goes on from its newest checkpoint, to the same end to the bit."""
+    job = jobs.resume(connection, job_id)
+    background.add_task(held.caretaker.ring)  # after the commit: who is woken must find the job
     return _describe(connection, [job])[0]
 
 

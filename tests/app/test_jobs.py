@@ -82,7 +82,7 @@ def test_a_job_tells_how_its_training_goes(client: TestClient, world: World) -> 
 def test_every_url_of_a_job_leads_somewhere(client: TestClient, world: World) -> None:
     job = client.get(f"/jobs/{world.trained(100).id}").json()
     for name, url in job["urls"].items():
-        if name != "cancel":
+        if name not in ("pause", "resume", "cancel"):
             assert client.get(url).status_code == 200, name
 
 
@@ -293,6 +293,33 @@ def test_a_running_job_is_cancelled_by_its_worker(client: TestClient, world: Wor
 
 def test_a_finished_job_cannot_be_cancelled_and_says_what_it_is(client: TestClient, world: World) -> None:
     answer = client.post(f"/jobs/{world.trained(100).id}/cancel")
+    assert answer.status_code == 409
+    assert (answer.json()["state"], answer.json()["allowed"]) == ("succeeded", [])
+
+
+def test_a_waiting_job_is_paused_and_resumed_at_once(client: TestClient) -> None:
+    job = post(client)
+    for name, state in (("pause", "paused"), ("pause", "paused"), ("resume", "queued"), ("resume", "queued")):
+        answer = client.post(job["urls"][name])
+        assert (answer.status_code, answer.json()["state"]) == (200, state)
+
+
+def test_a_running_job_is_paused_by_its_worker(client: TestClient, world: World) -> None:
+    held = world.start()
+    for _ in range(2):
+        answer = client.post(f"/jobs/{held.job.id}/pause")
+        assert (answer.status_code, answer.json()["state"]) == (202, "pausing")
+    refused = client.post(f"/jobs/{held.job.id}/resume")
+    assert (refused.status_code, refused.json()["state"]) == (409, "pausing")
+    with world.database.write() as connection:
+        claims.release(connection, held, "paused")
+    assert client.post(f"/jobs/{held.job.id}/pause").status_code == 200
+    assert client.post(f"/jobs/{held.job.id}/resume").json()["state"] == "queued"
+
+
+@pytest.mark.parametrize("name", ["pause", "resume"])
+def test_a_finished_job_can_be_neither_paused_nor_resumed(client: TestClient, world: World, name: str) -> None:
+    answer = client.post(f"/jobs/{world.trained(100).id}/{name}")
     assert answer.status_code == 409
     assert (answer.json()["state"], answer.json()["allowed"]) == ("succeeded", [])
 

@@ -15,7 +15,7 @@ from schemathesis.engine import events
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from store import workers
+from store import jobs, workers
 from store.settings import Settings
 from tests.app.world import Head, World, picture
 
@@ -26,7 +26,7 @@ EXAMPLES = 25  # drawn for each operation, besides those that walk along its lim
 
 @pytest.fixture
 def schema(world: World) -> Any:
-    """Serve a finished job, a running one, one that looks at images and a worker, and read the service's document."""
+    """Serve a finished job, a running one, one that looks at images, paused ones and a worker, and read the service's document."""
     looking = world.start(name="looking")
     world.checkpoint(looking, 100, labels=0, head=Head(classes=tuple(range(10)), scores=True, needs_label=True))
     world.succeed(looking)
@@ -37,9 +37,12 @@ def schema(world: World) -> Any:
         world.preview(held, step, picture(step))
     world.succeed(held)
     running = world.start(name="running")
+    paused = [world.submit(name="paused") for _ in range(4)]  # several: a request before may cancel one
     with world.database.write() as connection:
+        for job in paused:
+            jobs.pause(connection, job.id)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
-    config = configuration([held.job.id, running.job.id, looking.job.id])
+    config = configuration([*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in paused)])
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(world.settings), config=config)
 
 

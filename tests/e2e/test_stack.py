@@ -70,6 +70,20 @@ def test_a_cancelled_job_stops_and_frees_its_worker(running: Running) -> None:
     assert running.await_state(running.submit(total_steps=20), *FINISHED)["state"] == "succeeded"
 
 
+def test_a_paused_job_frees_its_worker_and_ends_as_if_it_had_never_stopped(running: Running, finished: str) -> None:
+    job = running.submit()
+    running.await_checkpoint(job)
+    assert running.http.post(f"/jobs/{job}/pause").status_code == 202
+    paused = running.await_state(job, "paused", *FINISHED)
+    assert paused["state"] == "paused", "the job was over before it was paused"
+    assert running.await_state(running.submit(total_steps=20), *FINISHED)["state"] == "succeeded"
+    assert running.job(job)["progress"]["step"] == paused["progress"]["step"]
+    assert running.http.post(f"/jobs/{job}/resume").json()["state"] == "queued"
+    done = running.await_state(job, *FINISHED)
+    assert (done["state"], done["attempt"]) == ("succeeded", 1)
+    assert final_digest(running, job) == final_digest(running, finished)
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what a process has loaded from Linux's /proc")
 def test_only_a_training_child_loads_torch(running: Running) -> None:
     job = running.submit(**ENDLESS)
