@@ -20,6 +20,7 @@ class Purpose(Enum):
 
     GENERATOR_WEIGHTS = "generator weights"
     DISCRIMINATOR_WEIGHTS = "discriminator weights"
+    FIRST_LOOK = "noise while the discriminator looks at its first images"
     DISCRIMINATOR_NOISE = "noise for the discriminator's step"
     GENERATOR_NOISE = "noise for the generator's step"
     PRETRAINING_NOISE = "noise for the discriminator's pre-training"

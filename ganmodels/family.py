@@ -59,6 +59,10 @@ def realness(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor
     return logits
 
 
+def no_look(discriminator: nn.Module, images: Tensor, spec: Any) -> None:
+    """Begin with the weights as they were drawn."""
+
+
 def unchanged(discriminator: nn.Module, spec: Any) -> None:
     """Leave the discriminator as its optimizer left it."""
 
@@ -71,8 +75,9 @@ class Family:
     discriminator, the batch, and the generated images beside it (B, C, H, W; none, where there is no generator); each
     is what its owner minimizes. What they and the networks draw comes from PyTorch's global generator, which the step
     has seeded. `score` reads the discriminator's logits (B,) of being real, `classify` its class logits (B, K); None
-    where it has no such opinion. `after_update` is called after every update of the discriminator. The spec handed to
-    a callable is the family's own (`Any`, since a callable that takes one family's spec takes no other's).
+    where it has no such opinion. `first_look` may set the discriminator's first weights by real images (N, C, H, W),
+    before any update; `after_update` is called after every update of it. The spec handed to a callable is the family's
+    own (`Any`, since a callable that takes one family's spec takes no other's).
     """
 
     spec: type[Knobs]
@@ -86,4 +91,5 @@ class Family:
     classify: Callable[[nn.Module, Tensor], Tensor] | None = None
     optimizer: Callable[[nn.Module, Any, float], Optimizer] = adam
     schedule: Callable[[Any, int], Rates] = cooldown
+    first_look: Callable[[nn.Module, Tensor, Any], None] = no_look
     after_update: Callable[[nn.Module, Any], None] = unchanged

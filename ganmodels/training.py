@@ -17,6 +17,8 @@ from ganmodels.normalization import frozen_statistics
 from ganmodels.packing import Packed
 from ganmodels.specs.knobs import AdversarialKnobs, Knobs, PenaltyKnobs
 
+FIRST_BATCHES = 5  # of real images, that first weights may be fitted to
+
 
 @dataclass
 class Player:
@@ -79,6 +81,8 @@ def train(spec: Knobs, state: State, images: ImageSet) -> Iterator[tuple[int, Me
     precision.apply(spec)
     family = family_of(spec)
     supply = batches.supply(images, spec, family.output_range(spec), state.device)
+    if state.step == 0:
+        _look_first(spec, family, state, [supply.batch(update).real for update in range(1, 1 + FIRST_BATCHES)])
     if state.step == 0 and isinstance(spec, AdversarialKnobs):
         for update in range(1, spec.d_pretrain_steps + 1):
             yield 0, pretraining_step(spec, family, state, supply.batch(update))
@@ -86,6 +90,15 @@ def train(spec: Knobs, state: State, images: ImageSet) -> Iterator[tuple[int, Me
     while state.step < spec.total_steps:
         first = state.step * each + 1
         yield state.step + 1, step(spec, family, state, [supply.batch(first + more) for more in range(each)])
+
+
+def _look_first(spec: Knobs, family: Family, state: State, batches: Sequence[Tensor]) -> None:
+    """Let the discriminator fit its first weights to real images, and its average begin there too."""
+    player = state.discriminator
+    with draws.seeded(spec.seed, state.rollbacks, 0, Purpose.FIRST_LOOK, state.device):
+        family.first_look(player.network, torch.cat(list(batches)), spec)
+    if player.averaged is not None:
+        player.averaged.load_state_dict(player.network.state_dict())
 
 
 def pretraining_step(spec: Knobs, family: Family, state: State, batch: Batch) -> Metrics:

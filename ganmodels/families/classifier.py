@@ -117,5 +117,6 @@ FAMILY = Family(
     output_range=output_range,
     score=None,
     classify=classify,
+    first_look=sgan.look_first,
     schedule=schedule,
 )

@@ -5,13 +5,11 @@ at 0 and Z = logsumexp of the K others, log p(real) = Z − softplus(Z) and log 
 logit of being real. Unlabeled images are drawn apart from the labeled ones, which have a cross-entropy over K classes
 and are not counted again as real ones.
 
-Deviations: no biases before BatchNorm. In `network: mlp`, the lengths of the weights' rows, which the authors' code
-fixes by a first look at the data, are those that let outputs vary by 1 for inputs like MNIST's; the generator's
-BatchNorm has scales.
+Deviations: no biases before BatchNorm; in `network: mlp` the generator's BatchNorm has scales.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +27,8 @@ LEAK = 0.2
 HIDDEN = (1000, 500, 250, 250, 250)  # the discriminator's of `network: mlp`
 GENERATOR_HIDDEN = 500
 INPUT_NOISE, NOISE = 0.3, 0.5  # standard deviations of what is added to the pixels and between the layers
-INPUT_POWER = 0.1  # the mean square of MNIST's pixels; that of a layer's outputs is 0.5 where its inputs vary by 1
+FIXED, LEARNED = "parametrizations.weight.0.lengths", "parametrizations.weight.original0"  # lengths of weights' rows
+DEVIATION = 0.1  # of the first weights of `network: mlp`, whose length decides how fast their rows turn
 LANES = 16  # ONNX Runtime rounds the last bit of softplus otherwise where a row's length is no multiple of it
 
 
@@ -81,24 +80,50 @@ def perceptron(shape: ImageShape, outputs: int) -> tuple[nn.Module, nn.Module]:
     widths = [shape.channels * shape.size**2, *HIDDEN]
     layers: list[nn.Module] = [nn.Flatten()]
     for level, (before, after) in enumerate(pairwise(widths)):
-        deviation, power = (NOISE, 0.5) if level else (INPUT_NOISE, INPUT_POWER)
-        linear = initialized(nn.Linear(before, after))
-        register_parametrization(linear, "weight", RowNorm((power + deviation**2) ** -0.5))
-        layers += [Noise(deviation), linear, nn.ReLU()]
-    head = nn.Sequential(Noise(NOISE), weight_norm(initialized(nn.Linear(widths[-1], outputs))))
-    return nn.Sequential(*layers), head
+        linear = _linear(before, after)
+        register_parametrization(linear, "weight", RowNorm(after))
+        layers += [Noise(NOISE if level else INPUT_NOISE), linear, nn.ReLU()]
+    return nn.Sequential(*layers), nn.Sequential(Noise(NOISE), weight_norm(_linear(widths[-1], outputs)))
+
+
+def _linear(before: int, after: int) -> nn.Linear:
+    layer = nn.Linear(before, after)
+    nn.init.normal_(layer.weight, 0, DEVIATION)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@torch.no_grad()
+def look_first(network: nn.Module, images: Tensor, spec: Any) -> None:
+    """Give each unit of `network: mlp` a length and a bias that let it vary by 1 about 0 over images (N, C, H, W).
+
+    Salimans, Kingma 2016, section 3; https://arxiv.org/abs/1602.07868. Layer by layer, as in training, noise and all.
+    """
+    if spec.network != "mlp":
+        return
+    features = images
+    for layer in (*network.get_submodule("body").children(), *network.get_submodule("head").children()):
+        features = layer(features)
+        if isinstance(layer, nn.Linear):
+            deviation, mean = torch.std_mean(features, dim=0)
+            lengths = dict(layer.named_buffers()) | dict(layer.named_parameters())
+            lengths[FIXED if FIXED in lengths else LEARNED].div_(deviation[:, None])
+            layer.bias.copy_(-mean / deviation)
+            features = (features - mean) / deviation
 
 
 class RowNorm(nn.Module):
-    """Weights (out, in) whose rows point anywhere but are all as long: no layer can grow to drown the noise."""
+    """Weights (out, in) whose rows point anywhere but keep their lengths: no layer can grow to drown the noise."""
 
-    def __init__(self, length: float) -> None:
+    lengths: Tensor
+
+    def __init__(self, rows: int) -> None:
         super().__init__()
-        self.length = length
+        self.register_buffer("lengths", torch.ones(rows, 1))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Bring each row to its length."""
-        scaled: Tensor = weight * (self.length / weight.norm(dim=1, keepdim=True))
+        scaled: Tensor = weight * (self.lengths / weight.norm(dim=1, keepdim=True))
         return scaled
 
 
@@ -239,4 +264,5 @@ FAMILY = Family(
     latent=lambda spec: Latent("uniform", -1.0 if spec.network == "conv" else 0.0, 1.0),
     score=score,
     classify=classify,
+    first_look=look_first,
 )

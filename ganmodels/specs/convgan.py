@@ -33,9 +33,11 @@ class ConvganSpec(AdamKnobs, LogisticKnobs, PenaltyKnobs):
         limits.Steps, Field(description="Steps between fixed-noise previews, each with the discriminator's estimate.")
     ] = 100
     ema_decay: limits.EmaDecay = 0.99
-    generator_learning_rate: limits.GeneratorRate = 1e-4
-    discriminator_learning_rate: limits.DiscriminatorRate = 3e-4
-    beta1: limits.Beta1 = 0.9
+    r1_weight: limits.R1Weight = 1.0
+    cooldown: limits.Cooldown = 0.5
+    generator_learning_rate: limits.GeneratorRate = 1e-3
+    discriminator_learning_rate: limits.DiscriminatorRate = 1e-3
+    beta1: limits.Beta1 = 0.5
     beta2: limits.Beta2 = 0.999
 
     def why_unfit(self, facts: DatasetFacts) -> str | None:

@@ -26,7 +26,7 @@ EXAMPLES = 25  # drawn for each operation, besides those that walk along its lim
 
 @pytest.fixture
 def schema(world: World) -> Any:
-    """Serve a finished job, a running one, one that looks at images, paused ones and a worker, and read the service's document."""
+    """Serve jobs of every kind, finished, running and paused, and a worker; read the service's document."""
     looking = world.start(name="looking")
     world.checkpoint(looking, 100, labels=0, head=Head(classes=tuple(range(10)), scores=True, needs_label=True))
     world.succeed(looking)

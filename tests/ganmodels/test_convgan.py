@@ -79,7 +79,8 @@ def test_grey_images_of_28_pixels_are_taken(dataset: str) -> None:
 def test_the_defaults_are_the_write_ups() -> None:
     for spec in (asked(), asked(preset="paper")):
         assert (spec.d_pretrain_steps, spec.batch_size, spec.preview_every) == (300, 50, 100)
-        assert (spec.discriminator_learning_rate, spec.generator_learning_rate) == (3e-4, 1e-4)
+    assert (spec.discriminator_learning_rate, spec.generator_learning_rate) == (3e-4, 1e-4)
+    assert (spec.beta1, spec.r1_weight, spec.cooldown) == (0.9, 0, 0)
 
 
 @pytest.mark.parametrize("updates", [0, 3])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
 from ganmodels import batches, training
+from ganmodels.datasets import Dataset
 from ganmodels.families import sgan
 from ganmodels.families.sgan import FAMILY, Discriminator, Dropout, Judgment, Noise
 from ganmodels.family import UNKNOWN, Batch, ImageShape
@@ -201,23 +202,39 @@ def test_the_lengths_of_rows_are_learned_in_the_last_layers_alone() -> None:
         parameter.data.mul_(3)
     for layer, length in zip(layers[:-1], lengths, strict=True):
         torch.testing.assert_close(layer.weight.norm(dim=1), length)
-        torch.testing.assert_close(length, length[:1].expand_as(length))
-    torch.testing.assert_close(lengths[0][0], torch.tensor((0.1 + 0.3**2) ** -0.5))
-    torch.testing.assert_close(lengths[4][0], torch.tensor((0.5 + 0.5**2) ** -0.5))
     before = layers[-1].weight.norm()
     layers[-1].parametrizations.weight.original0.data.mul_(2)
     torch.testing.assert_close(layers[-1].weight.norm(), 2 * before)
 
 
-def test_layers_let_what_they_see_vary_by_about_1() -> None:
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+def test_after_the_first_look_every_unit_varies_by_1_about_0(scale: float) -> None:
+    """Whatever the images are like; the last layer's outputs too."""
     torch.manual_seed(0)
-    network = Discriminator(asked(network="mlp"), MNIST)
-    varied: list[float] = []
-    for module in network.body.modules():
+    spec = asked(network="mlp")
+    network, images = Discriminator(spec, MNIST), scale * torch.rand(500, 1, 28, 28)
+    FAMILY.first_look(network, images, spec)
+    seen: list[Tensor] = []
+    for module in network.modules():
         if isinstance(module, nn.Linear):
-            module.register_forward_hook(lambda _, __, output: varied.append(output.square().mean().item()))
-    network(torch.rand(50, 1, 28, 28) * (3 * 0.1) ** 0.5, torch.zeros(50, dtype=torch.int64))  # a mean square of 0.1
-    assert varied == pytest.approx([1] * 5, abs=0.35)
+            module.register_forward_hook(lambda _, __, output: seen.append(output))
+    network(images, torch.zeros(500, dtype=torch.int64))
+    for level, outputs in enumerate(seen):
+        deviations, means = torch.std_mean(outputs.detach(), dim=0)
+        assert deviations.mean().item() == pytest.approx(1, abs=0.05), level
+        assert means.square().mean().sqrt().item() < 0.2, level  # the noise is another
+    assert len(seen) == 6
+
+
+def test_the_first_look_is_taken_once_and_the_average_begins_where_it_leads(digits: Dataset) -> None:
+    spec = asked(network="mlp", dataset="digits", precision="fp32", total_steps=1, ema_decay=0.999)
+    state = training.start(spec, ImageShape(1, 8, 10))
+    for _ in training.train(spec, state, digits.train):
+        pass
+    assert state.discriminator.averaged is not None
+    averaged, network = state.discriminator.averaged.state_dict(), state.discriminator.network.state_dict()
+    assert network["body.2.bias"].abs().mean() > 0.1, "biases begin at 0 where nobody has looked"
+    torch.testing.assert_close(averaged["body.2.bias"], network["body.2.bias"], atol=0.01, rtol=0)
 
 
 def test_softplus_of_padded_rows_is_softplus() -> None:
