@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from app.errors import MEDIA_TYPE
 from app.serving.documents import ImagesDocument, SampleDocument
 from ganmodels.specs import FAMILIES, SPEC, FamilyFacts
+from store.attempts import Attempt
 from store.checkpoints import Checkpoint, Milestone
 from store.events import Event
 from store.jobs import Job
@@ -44,8 +45,10 @@ class Problem(BaseModel):
     detail: Annotated[str, Field(description="What was found and what would do.")]
     request_id: Annotated[str, Field(description="The answer's `X-Request-ID`, by which the log knows it.")]
     errors: Annotated[list[Fault], Field(description="For wrong input: each place.")] = []
-    state: Annotated[JobState | None, Field(description="For a refused move: where the job stands.")] = None
-    allowed: Annotated[list[JobState], Field(description="For a refused move: where it could go.")] = []
+    state: Annotated[JobState | None, Field(description="For what its state forbids: where the job stands.")] = None
+    allowed: Annotated[
+        list[JobState], Field(description="For what its state forbids: where it could go, or would have to be.")
+    ] = []
     checks: Annotated[dict[str, Check], Field(description="For a service that is not ready: each part.")] = {}
 
 
@@ -53,7 +56,7 @@ MEANINGS: Mapping[int, str] = {
     304: "The copy at hand is still good.",
     400: "The body is declared as JSON and is none.",
     404: "Nothing has this id, or it has no such part.",
-    409: "Not in the state that the job is in.",
+    409: "Not in the state that the job is in, or not while another needs it.",
     410: "It existed and was removed by retention.",
     413: "The body, or an image in it, is too large.",
     415: "The body is not declared as what is read here.",
@@ -146,9 +149,12 @@ class JobUrls(BaseModel):
     checkpoints: str
     previews: str
     sample: str
+    logs: str
     pause: str
     resume: str
     cancel: str
+    retry: str
+    extend: str
 
 
 class JobDocument(BaseModel):
@@ -162,6 +168,9 @@ class JobDocument(BaseModel):
     state: JobState
     state_reason: Annotated[str | None, Field(description="Why it is in this state, where there is more to say.")]
     spec: Annotated[Json, Field(description="Every knob, those left out filled in.")]
+    origin: Annotated[
+        Json | None, Field(description="The `job` and `step` whose checkpoint it begins with, and `how`; null: none.")
+    ]
     numerics: Annotated[
         Json | None, Field(description="What else fixes the numbers: data digest, `numerics_version`, …")
     ]
@@ -194,7 +203,7 @@ class JobDocument(BaseModel):
     ) -> "JobDocument":
         """Describe a job."""
         here = f"/jobs/{job.id}"
-        parts = ("metrics", "events", "checkpoints", "previews", "pause", "resume", "cancel")
+        parts = ("metrics", "events", "checkpoints", "previews", "logs", "pause", "resume", "cancel", "retry", "extend")
         urls = {"self": here, "sample": f"/sample?job={job.id}", **{part: f"{here}/{part}" for part in parts}}
         same = set(cls.model_fields) & set(Job.__dataclass_fields__)
         return cls.model_validate(
@@ -222,6 +231,24 @@ class EventDocument(BaseModel):
     def of(cls, event: Event) -> "EventDocument":
         """Describe an event."""
         return cls(id=event.seq, type=event.type, data=dict(event.data), at=event.at)
+
+
+class AttemptDocument(BaseModel):
+    """One worker's try at a job."""
+
+    object: Literal["attempt"] = "attempt"
+    id: Annotated[int, Field(description="Rises with time; what a list is resumed from.")]
+    number: Annotated[int, Field(description="Which try it was, counted since the newest checkpoint.")]
+    worker: str
+    started_at: datetime
+    ended_at: Annotated[datetime | None, Field(description="Null while it goes on.")]
+    state: Annotated[JobState | None, Field(description="What it left the job in.")]
+    log: Annotated[str, Field(description="The end of what its process said, a traceback included.")]
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> "AttemptDocument":
+        """Describe an attempt."""
+        return cls.model_validate({**vars(attempt), "id": attempt.token, "worker": attempt.worker_id})
 
 
 class PointDocument(BaseModel):

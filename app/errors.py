@@ -30,6 +30,10 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.PreviewNotFound: (404, "preview-not-found", "No such preview"),
     errors.ArtifactNotFound: (503, "file-damaged", "Stored file damaged"),
     errors.TransitionRefused: (409, "transition-refused", "Not in this state"),
+    errors.NotInState: (409, "not-in-state", "Not in this state"),
+    errors.StillNeeded: (409, "still-needed", "Still needed"),
+    errors.NoFurther: (422, "invalid-input", "Invalid input"),
+    errors.OriginNotFound: (422, "invalid-input", "Invalid input"),
     errors.IdempotencyConflict: (422, "idempotency-conflict", "Idempotency key used before"),
     errors.CursorNotFound: (422, "invalid-input", "Invalid input"),
     refusals.InputRefused: (422, "invalid-input", "Invalid input"),
@@ -103,8 +107,12 @@ async def _named(request: Request, error: Exception) -> Response:
 
 def _extensions(error: Exception) -> dict[str, Any]:  # Any: JSON
     match error:
-        case errors.TransitionRefused():
+        case errors.TransitionRefused() | errors.NotInState():
             return {"state": error.state, "allowed": error.allowed}
+        case errors.NoFurther():
+            return {"errors": [{"pointer": "/total_steps", "detail": _sentence(str(error))}]}
+        case errors.OriginNotFound():
+            return {"errors": [{"pointer": "/init_from", "detail": _sentence(str(error))}]}
         case errors.IdempotencyConflict():
             return {"errors": [{"pointer": "/idempotency-key", "detail": _sentence(str(error))}]}
         case errors.CursorNotFound():

@@ -12,7 +12,7 @@ from app import documents, errors
 from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
 from app.resources import open_resources
-from app.routes import checkpoints, events, families, health, jobs, metrics, previews, readings, samples, workers
+from app.routes import checkpoints, events, families, health, jobs, logs, metrics, previews, readings, samples, workers
 from store.settings import Settings
 
 DESCRIPTION = """
@@ -64,6 +64,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(RequestMiddleware)
     errors.install(app)
-    for part in (jobs, metrics, events, checkpoints, previews, samples, readings, families, workers, health):
+    for part in (jobs, metrics, events, logs, checkpoints, previews, samples, readings, families, workers, health):
         app.include_router(part.router)
     return app

@@ -70,6 +70,9 @@ AfterStep = Annotated[
 AfterEvent = Annotated[
     Whole, Query(ge=0, le=MOST, description="Begin after the event of this id: the `last_id` of the page before.")
 ]
+AfterAttempt = Annotated[
+    Whole, Query(ge=0, le=MOST, description="Begin after the attempt of this id: the `last_id` of the page before.")
+]
 Limit = Annotated[Whole, Query(ge=1, le=100, description="How many a page may hold.")]
 
 LabelWanted = Annotated[

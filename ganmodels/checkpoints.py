@@ -22,6 +22,7 @@ from ganmodels.training import State, family_of, start
 FORMAT = 2
 TENSORS = "state.safetensors"
 CARD = "card.json"
+MEMORIES = ("generator_optimizer.", "discriminator_optimizer.")
 
 
 class Graphs(Protocol):
@@ -93,18 +94,47 @@ def restore(files: Mapping[str, bytes], spec: Knobs, shape: ImageShape, device: 
     """Read a state back, every bit of it. Raises CheckpointDamaged."""
     card = verify(files)
     state = start(spec, shape, device)
-    stored = _read_tensors(files[TENSORS])
-    slots = dict(_slots(state))
-    if stored.keys() != slots.keys():
-        odd = ", ".join(sorted(stored.keys() ^ slots.keys())[:5])
-        raise CheckpointDamaged(f"{len(stored)} tensors (odd ones out: {odd})", f"the {len(slots)} of this spec")
-    for name, slot in slots.items():
-        if slot.shape != stored[name].shape:
-            raise CheckpointDamaged(f"{name} of shape {tuple(stored[name].shape)}", f"{tuple(slot.shape)}")
-        with torch.no_grad():
-            slot.copy_(stored[name])
+    stored, slots = _read_tensors(files[TENSORS]), dict(_slots(state))
+    if unlike := _difference(stored, slots):
+        raise CheckpointDamaged(*unlike)
+    _fill(slots, stored)
     state.step, state.rollbacks = card["step"], card["rollbacks"]
     return state
+
+
+def adopt(files: Mapping[str, bytes], spec: Knobs, shape: ImageShape, device: str = "cpu") -> State:
+    """Begin a run with the networks of another, averages too; optimizers and steps begin anew.
+
+    Raises CheckpointDamaged, and ValueError where the networks are not those of the spec.
+    """
+    verify(files)
+    state = start(spec, shape, device)
+    stored, slots = (
+        {name: tensor for name, tensor in tensors.items() if not name.startswith(MEMORIES)}
+        for tensors in (_read_tensors(files[TENSORS]), dict(_slots(state)))
+    )
+    if unlike := _difference(stored, slots):
+        raise ValueError("init_from: the other job's networks are not this one's: {}, expected {}".format(*unlike))
+    _fill(slots, stored)
+    state.adopted = True
+    return state
+
+
+def _difference(stored: Mapping[str, Tensor], slots: Mapping[str, Tensor]) -> tuple[str, str] | None:
+    """Say what was found and what was expected, where the tensors are not of the same names and shapes."""
+    if stored.keys() != slots.keys():
+        odd = ", ".join(sorted(stored.keys() ^ slots.keys())[:5])
+        return f"{len(stored)} tensors (odd ones out: {odd})", f"the {len(slots)} of this spec"
+    for name, slot in slots.items():
+        if slot.shape != stored[name].shape:
+            return f"{name} of shape {tuple(stored[name].shape)}", f"{tuple(slot.shape)}"
+    return None
+
+
+@torch.no_grad()
+def _fill(slots: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
+    for name, slot in slots.items():
+        slot.copy_(stored[name])
 
 
 def tensors(state: State) -> dict[str, Tensor]:

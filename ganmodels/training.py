@@ -36,7 +36,10 @@ class Player:
 
 @dataclass
 class State:
-    """All that a run has learned; with the spec and the data it decides everything to come."""
+    """All that a run has learned; with the spec and the data it decides everything to come.
+
+    `adopted` says that the networks of another run are what it begins with.
+    """
 
     step: int
     rollbacks: int
@@ -44,6 +47,7 @@ class State:
     device: str
     discriminator: Player
     generator: Player | None
+    adopted: bool = False
 
 
 def start(spec: Knobs, shape: ImageShape, device: str = "cpu") -> State:
@@ -81,7 +85,7 @@ def train(spec: Knobs, state: State, images: ImageSet) -> Iterator[tuple[int, Me
     precision.apply(spec)
     family = family_of(spec)
     supply = batches.supply(images, spec, family.output_range(spec), state.device)
-    if state.step == 0:
+    if state.step == 0 and not state.adopted:
         _look_first(spec, family, state, [supply.batch(update).real for update in range(1, 1 + FIRST_BATCHES)])
     if state.step == 0 and isinstance(spec, AdversarialKnobs):
         for update in range(1, spec.d_pretrain_steps + 1):

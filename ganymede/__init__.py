@@ -1,6 +1,7 @@
 """The SDK: train GANs as jobs on a Ganymede service and draw images from them."""
 
 from ganymede.answers import (
+    Attempt,
     Checkpoint,
     Classification,
     Event,
@@ -18,6 +19,7 @@ from ganymede.errors import ApiError, ConnectionFailed, GanymedeError, JobNotFin
 
 __all__ = [
     "ApiError",
+    "Attempt",
     "Checkpoint",
     "Classification",
     "Client",

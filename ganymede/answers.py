@@ -103,6 +103,24 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One worker's try at a job: what it left the job in, None while it goes on, and the end of what it said."""
+
+    id: int
+    number: int
+    worker: str
+    state: str | None
+    log: str
+    document: Document = field(repr=False)
+
+    @classmethod
+    def read(cls, document: Document) -> Self:
+        """Read one item of a list of attempts."""
+        shown = {name: document[name] for name in ("id", "number", "worker", "state", "log")}
+        return cls(**shown, document=document)
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """What can be resumed and served: `files` maps a name to its `sha256` and `size`."""
 

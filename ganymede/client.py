@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from ganymede.answers import (
+    Attempt,
     Checkpoint,
     Classification,
     Document,
@@ -89,6 +90,22 @@ class Client:
     def resume(self, id: str) -> Job:
         """Put a paused job back into the queue."""
         return Job.read(self._send("POST", f"/jobs/{id}/resume").json())
+
+    def retry(self, id: str) -> Job:
+        """Queue a new job like one that failed or was cancelled, from its newest checkpoint if there is one."""
+        return Job.read(self._send("POST", f"/jobs/{id}/retry").json())
+
+    def extend(self, id: str, total_steps: int) -> Job:
+        """Queue a new job that trains a finished one further, to `total_steps` in all."""
+        return Job.read(self._send("POST", f"/jobs/{id}/extend", json={"total_steps": total_steps}).json())
+
+    def delete(self, id: str) -> None:
+        """Forget a finished job and all that it has drawn and learned."""
+        self._send("DELETE", f"/jobs/{id}")
+
+    def logs(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Attempt]:
+        """Return one page of the attempts at a job, oldest first, with the end of what each one's process said."""
+        return Page.read(self._json(f"/jobs/{id}/logs", {"after": after, "limit": limit}), Attempt.read)
 
     def metrics(
         self,

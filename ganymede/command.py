@@ -96,6 +96,65 @@ def watch(
         _watch(client, job)
 
 
+JobArgument = Annotated[str, typer.Argument(help="The job's id.", metavar="JOB")]
+
+
+@commands.command()
+def pause(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Set a job aside until it is resumed; one that runs writes a checkpoint first."""
+    with Client(url, api_key) as client:
+        typer.echo(client.pause(job).state)
+
+
+@commands.command()
+def resume(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Put a paused job back into the queue."""
+    with Client(url, api_key) as client:
+        typer.echo(client.resume(job).state)
+
+
+@commands.command()
+def cancel(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Stop a job for good; its checkpoints stay."""
+    with Client(url, api_key) as client:
+        typer.echo(client.cancel(job).state)
+
+
+@commands.command()
+def retry(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Queue a new job like one that failed or was cancelled, from its newest checkpoint if there is one."""
+    with Client(url, api_key) as client:
+        typer.echo(client.retry(job).id)
+
+
+@commands.command()
+def extend(
+    job: JobArgument,
+    total_steps: Annotated[int, typer.Argument(help="How many steps in all.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Queue a new job that trains a finished one further."""
+    with Client(url, api_key) as client:
+        typer.echo(client.extend(job, total_steps).id)
+
+
+@commands.command()
+def delete(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Forget a finished job, its checkpoints and previews too."""
+    with Client(url, api_key) as client:
+        client.delete(job)
+
+
+@commands.command()
+def logs(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Print what the processes said that trained a job, attempt by attempt."""
+    with Client(url, api_key) as client:
+        for attempt in client.logs(job, limit=100):
+            typer.echo(f"--- attempt {attempt.number} by {attempt.worker}: {attempt.state or 'under way'}")
+            typer.echo(attempt.log)
+
+
 @commands.command()
 def sample(
     label: Annotated[str | None, typer.Option(help="What to draw: an index or a name.")] = None,

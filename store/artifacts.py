@@ -12,13 +12,20 @@ from store.errors import ArtifactNotFound
 CHUNK_BYTES = 1 << 20
 
 
+def job_folder(job_id: str) -> str:
+    """Name the folder of all files of a job."""
+    return f"jobs/{job_id}"
+
+
 class Artifacts:
     """Every file that a row points at. Paths are ours alone: no request ever names one."""
 
     def __init__(self, url: str) -> None:
         """Open a folder, or a bucket by its `s3://`, `gs://` or `az://` URL."""
         self.url = url
-        self._store: ObjectStore = from_url(url) if "://" in url else LocalStore(Path(url), mkdir=True)
+        self._store: ObjectStore = (
+            from_url(url) if "://" in url else LocalStore(Path(url), mkdir=True, automatic_cleanup=True)
+        )
 
     def put(self, path: str, content: bytes) -> None:
         """Write a file; nobody ever sees half of it."""
@@ -38,6 +45,11 @@ class Artifacts:
         except (NotFoundError, FileNotFoundError) as missing:
             raise ArtifactNotFound(f"no file {path} in {self.url}") from missing
         return (bytes(chunk) for chunk in found.stream(min_chunk_size=CHUNK_BYTES))
+
+    def delete(self, folder: str) -> None:
+        """Remove every file of a folder; none need be there."""
+        for listed in obstore.list(self._store, prefix=folder, chunk_size=500):
+            obstore.delete(self._store, [file["path"] for file in listed])
 
     def ping(self) -> None:
         """Raise unless the store can be listed."""

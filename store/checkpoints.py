@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, insert, select, update
 
@@ -116,6 +116,28 @@ def at(connection: Connection, job_number: int, step: int) -> Checkpoint:
     if row.pruned_at is not None:
         raise CheckpointPruned(f"the checkpoint at step {step} was removed by retention")
     return Checkpoint(*row)
+
+
+def chosen(connection: Connection, job_number: int, step: Literal["latest", "best"] | int) -> Checkpoint:
+    """Return the newest checkpoint, the best on validation, or that of a step.
+
+    Raises CheckpointNotFound, or CheckpointPruned.
+    """
+    if step == "latest":
+        return latest(connection, job_number)
+    if step == "best":
+        best = milestones(connection, [job_number])[job_number][1]
+        if best is None:
+            raise CheckpointNotFound("no checkpoint of the job was evaluated, so none is known to be the best")
+        return at(connection, job_number, best.step)
+    return at(connection, job_number, step)
+
+
+def up_to(connection: Connection, job_id: str, step: int) -> list[Checkpoint]:
+    """Return every whole checkpoint of a job by its id, from `step` down, newest first; none where it is deleted."""
+    owner = select(jobs.c.number).where(jobs.c.id == job_id).scalar_subquery()
+    query = select(*COLUMNS).where(checkpoints.c.job_number == owner, checkpoints.c.step <= step, *WHOLE)
+    return [Checkpoint(*row) for row in connection.execute(query.order_by(checkpoints.c.step.desc()))]
 
 
 def page(connection: Connection, job_number: int, after: int | None, limit: int) -> tuple[list[Checkpoint], bool]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
 
-from store import checkpoints, events, metrics, previews
+from store import attempts, checkpoints, events, metrics, previews
 from store.checkpoints import Checkpoint
 from store.clock import later, now
 from store.errors import LeaseLost
@@ -71,6 +71,7 @@ def claim(connection: Connection, worker_id: str, lease: timedelta) -> Claim | N
         return None
     job = of_row(row)
     events.append(connection, job.number, "starting", {"attempt": job.attempt, "worker": worker_id})
+    attempts.begin(connection, job.number, job.token, job.attempt, worker_id)
     return Claim(job, job.token, lease)
 
 
@@ -152,7 +153,7 @@ def checkpoint(connection: Connection, held: Claim, step: int, folder: str, file
 def damaged(connection: Connection, held: Claim, found: Checkpoint, reason: str) -> None:
     """Leave a checkpoint out of every later answer, with an event that says why."""
     _hold(connection, held)
-    checkpoints.mark_damaged(connection, held.job.number, found.step)
+    checkpoints.mark_damaged(connection, found.job_number, found.step)
     events.append(connection, held.job.number, "checkpoint_damaged", {"step": found.step, "reason": reason})
 
 
@@ -177,6 +178,12 @@ def roll_back(connection: Connection, held: Claim, step: int, data: Json) -> Non
     events.append(connection, held.job.number, "rolled_back", data)
 
 
+def say(connection: Connection, held: Claim, log: str) -> None:
+    """Keep the end of what the attempt's process has said so far."""
+    _hold(connection, held)
+    attempts.say(connection, held.job.number, held.token, log)
+
+
 def note(connection: Connection, held: Claim, type_: str, data: Json) -> None:
     """Write an event of the job held."""
     _hold(connection, held)
@@ -189,6 +196,7 @@ def succeed(connection: Connection, held: Claim, reason: str | None = None) -> J
     target = JobState.CANCELLED if found is JobState.CANCELLING else JobState.SUCCEEDED
     said = {} if reason is None else {"state_reason": reason}
     move(connection, held.job.number, target, jobs.c.token == held.token, lease_expires_at=None, **said)
+    attempts.end(connection, held.job.number, held.token, target)
     return target
 
 
@@ -198,6 +206,7 @@ def release(connection: Connection, held: Claim, reason: str) -> JobState:
         _hold(connection, held), JobState.QUEUED
     )
     move(connection, held.job.number, target, jobs.c.token == held.token, state_reason=reason, lease_expires_at=None)
+    attempts.end(connection, held.job.number, held.token, target)
     return target
 
 
@@ -238,6 +247,7 @@ def _give_up(
     if target is JobState.QUEUED:
         values["not_before"] = later(retry_after * 2 ** (failures - 1))
     move(connection, job.number, target, *guards, **values)
+    attempts.end(connection, job.number, job.token, target)
     return target
 
 

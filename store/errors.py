@@ -42,6 +42,33 @@ class TransitionRefused(StoreError):
         self.allowed = sorted(allowed)
 
 
+class NotInState(StoreError):
+    """The job is not in a state in which this can be asked of it."""
+
+    def __init__(self, state: str, what: str, allowed: Collection[str]) -> None:
+        """Remember what was found and what would do."""
+        super().__init__(f"the job is {state}; only one that is {' or '.join(sorted(allowed))} can be {what}")
+        self.state = state
+        self.allowed = sorted(allowed)
+
+
+class OriginNotFound(StoreError):
+    """The checkpoint that a job is to begin with is not there, or of another family."""
+
+
+class NoFurther(StoreError):
+    """A job is asked to go on to a step that it has reached already."""
+
+
+class StillNeeded(StoreError):
+    """Another job has yet to begin with a checkpoint of this one."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        """Remember where the other job stands."""
+        super().__init__(f"job {job_id}, {state}, begins with a checkpoint of this one and has none of its own yet")
+        self.state = state
+
+
 class IdempotencyConflict(StoreError):
     """The idempotency key was used before with another body."""
 

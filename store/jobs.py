@@ -1,4 +1,4 @@
-"""Jobs: submitting, finding, listing, pausing, resuming and cancelling them."""
+"""Jobs: submitting, finding, listing, steering, carrying on from and deleting them."""
 
 import hashlib
 import json
@@ -9,16 +9,31 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 
-from ganmodels.specs import Knobs
-from store import events
+from ganmodels.specs import SPEC, Knobs
+from store import checkpoints, events, tables
 from store.clock import now
-from store.errors import CursorNotFound, IdempotencyConflict, JobNotFound, TransitionRefused
+from store.errors import (
+    CheckpointNotFound,
+    CheckpointPruned,
+    CursorNotFound,
+    IdempotencyConflict,
+    JobNotFound,
+    NoFurther,
+    NotInState,
+    OriginNotFound,
+    StillNeeded,
+    TransitionRefused,
+)
 from store.lifecycle import TERMINAL, TRANSITIONS, JobState, sources
-from store.tables import checkpoints, idempotency_keys, jobs
+from store.tables import idempotency_keys, jobs
 
 Json = dict[str, Any]  # Any: what a JSON column holds
+
+RETRIED = frozenset({JobState.FAILED, JobState.CANCELLED})
+EXTENDED = frozenset({JobState.SUCCEEDED})
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Job:
     state_reason: str | None
     priority: int
     spec: Json
+    origin: Json | None
     numerics: Json | None
     step: int
     total_steps: int
@@ -88,17 +104,18 @@ class Submission:
 def submit(connection: Connection, spec: Knobs, idempotency_key: str | None = None) -> Submission:
     """Write a queued job, its first event and its idempotency key.
 
-    Raises IdempotencyConflict when the key came before with another spec.
+    Raises IdempotencyConflict when the key came before with another spec, OriginNotFound for an `init_from` that
+    names no checkpoint.
     """
     asked = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     if idempotency_key is None:
-        return Submission(_insert(connection, asked), replayed=False)
+        return Submission(_insert(connection, asked, _origin(connection, spec)), replayed=False)
     if earlier := _earlier(connection, idempotency_key, digest):
         return Submission(earlier, replayed=True)
     try:
         with connection.begin_nested():
-            job = _insert(connection, asked)
+            job = _insert(connection, asked, _origin(connection, spec))
             row = {"key": idempotency_key, "job_number": job.number, "body_digest": digest, "created_at": now()}
             connection.execute(insert(idempotency_keys).values(row))
     except IntegrityError:
@@ -146,8 +163,8 @@ def newest_able(connection: Connection, what: str, among: int = 1000) -> Job | N
     Looks at the `among` newest jobs that have a checkpoint.
     """
     serving = (
-        select(checkpoints.c.job_number)
-        .where(checkpoints.c.pruned_at.is_(None), checkpoints.c.damaged_at.is_(None))
+        select(tables.checkpoints.c.job_number)
+        .where(tables.checkpoints.c.pruned_at.is_(None), tables.checkpoints.c.damaged_at.is_(None))
         .distinct()
     )
     query = select(*COLUMNS).where(jobs.c.number.in_(serving)).order_by(jobs.c.number.desc()).limit(among)
@@ -193,6 +210,73 @@ def resume(connection: Connection, job_id: str) -> Job:
         not_before=None,
     )
     return get(connection, job_id)
+
+
+def retry(connection: Connection, job_id: str) -> Job:
+    """Queue a new job like one that failed or was cancelled; it goes on from the newest checkpoint, if there is one.
+
+    Raises JobNotFound, or NotInState.
+    """
+    job = _locked(connection, job_id)
+    if job.state not in RETRIED:
+        raise NotInState(job.state, "retried", RETRIED)
+    return _go_on(connection, job, SPEC.validate_python(job.spec), "retry")
+
+
+def extend(connection: Connection, job_id: str, total_steps: int) -> Job:
+    """Queue a new job that goes on from the newest checkpoint of a finished one, to `total_steps` in all.
+
+    Raises JobNotFound, NotInState, or NoFurther.
+    """
+    job = _locked(connection, job_id)
+    if job.state not in EXTENDED:
+        raise NotInState(job.state, "extended", EXTENDED)
+    if total_steps <= job.step:
+        raise NoFurther(f"total_steps {total_steps} is no further than the job has come: it is at step {job.step}")
+    return _go_on(connection, job, SPEC.validate_python({**job.spec, "total_steps": total_steps}), "extend")
+
+
+def delete(connection: Connection, job_id: str) -> None:
+    """Forget a finished job and all that is told of it; its files are left to the caller.
+
+    Raises JobNotFound, NotInState, or StillNeeded while another job has yet to begin with a checkpoint of this one.
+    """
+    job = _locked(connection, job_id)
+    if not job.terminal:
+        raise NotInState(job.state, "deleted", TERMINAL)
+    own = select(tables.checkpoints.c.job_number).where(tables.checkpoints.c.job_number == jobs.c.number)
+    heirs = select(jobs.c.id, jobs.c.state).where(
+        jobs.c.state.not_in(TERMINAL), jobs.c.origin["job"].as_string() == job_id, ~own.exists()
+    )
+    if heir := connection.execute(heirs.limit(1)).one_or_none():
+        raise StillNeeded(heir.id, heir.state)
+    connection.execute(delete_rows(jobs).where(jobs.c.number == job.number))
+
+
+def _go_on(connection: Connection, job: Job, spec: Knobs, how: str) -> Job:
+    """Queue a new job that begins with the state of the newest checkpoint of another; as that did, without one."""
+    try:
+        step = checkpoints.latest(connection, job.number).step
+    except CheckpointNotFound:
+        origin = job.origin
+    else:
+        origin = {"job": job.id, "step": step, "how": how}
+    return _insert(connection, spec.model_dump(mode="json"), origin)
+
+
+def _origin(connection: Connection, spec: Knobs) -> Json | None:
+    """Find the checkpoint whose weights a spec asks to begin with."""
+    if spec.init_from is None:
+        return None
+    wanted = spec.init_from
+    try:
+        job = get(connection, wanted.job)
+        step = checkpoints.chosen(connection, job.number, wanted.step).step
+    except (JobNotFound, CheckpointNotFound, CheckpointPruned) as missing:
+        raise OriginNotFound(str(missing)) from missing
+    if job.family != spec.family:
+        raise OriginNotFound(f"job {job.id} trained {job.family}, whose networks are not those of {spec.family}")
+    return {"job": job.id, "step": step, "how": "init_from"}
 
 
 def _ask(connection: Connection, job_id: str, target: JobState, asked: JobState, reason: str) -> Job:
@@ -249,7 +333,7 @@ def _earlier(connection: Connection, key: str, digest: str) -> Job | None:
     return get(connection, row.id)
 
 
-def _insert(connection: Connection, asked: Json) -> Job:
+def _insert(connection: Connection, asked: Json, origin: Json | None) -> Job:
     moment = now()
     values = {
         "id": str(uuid.uuid4()),
@@ -257,6 +341,7 @@ def _insert(connection: Connection, asked: Json) -> Job:
         **{name: asked[name] for name in ("total_steps", "max_attempts")},
         "state": JobState.QUEUED,
         "spec": asked,
+        "origin": origin,
         "step": 0,
         "metrics": {},
         **dict.fromkeys(("token", "attempt", "failures"), 0),
@@ -270,13 +355,13 @@ def _insert(connection: Connection, asked: Json) -> Job:
 
 def _serves(connection: Connection, job: Job, what: str) -> bool:
     query = (
-        select(checkpoints.c.card)
+        select(tables.checkpoints.c.card)
         .where(
-            checkpoints.c.job_number == job.number,
-            checkpoints.c.pruned_at.is_(None),
-            checkpoints.c.damaged_at.is_(None),
+            tables.checkpoints.c.job_number == job.number,
+            tables.checkpoints.c.pruned_at.is_(None),
+            tables.checkpoints.c.damaged_at.is_(None),
         )
-        .order_by(checkpoints.c.step.desc())
+        .order_by(tables.checkpoints.c.step.desc())
         .limit(1)
     )
     card = connection.scalar(query)

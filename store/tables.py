@@ -47,6 +47,7 @@ jobs = Table(
     Column("state_reason", Text),
     Column("priority", Integer, nullable=False),
     Column("spec", JSON, nullable=False),
+    Column("origin", JSON),  # the job and step whose checkpoint it begins with, and how
     Column("numerics", JSON),  # what fixes the numbers beside the spec: data digest, numerics_version, …
     Column("step", BigInteger, nullable=False),
     Column("total_steps", BigInteger, nullable=False),
@@ -69,6 +70,19 @@ jobs = Table(
     Index("ix_jobs_family_number", "family", "number"),
     Index("ix_jobs_dataset_number", "dataset", "number"),
     Index("ix_jobs_name_number", "name", "number"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _job(primary_key=True),
+    Column("token", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),  # counted since the newest checkpoint
+    Column("worker_id", String(100), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("state", String(16)),  # what it left the job in
+    Column("log", Text, nullable=False),  # the end of what the child said
 )
 
 idempotency_keys = Table(

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from typing import Literal
 
 import structlog
 
@@ -48,6 +49,7 @@ class Attempt:
         self._held = held
         self._child = child
         self._sources = self._find_sources()
+        self._said = ""
         self._authority = Authority(
             database,
             held,
@@ -70,6 +72,7 @@ class Attempt:
     def _listen(self, draining: threading.Event) -> Report | None:
         """Write every report until one says how the attempt ended; None when the child said nothing of it."""
         stop_by = stalled_at = None
+        log_at = time.monotonic() + self._settings.heartbeat_seconds
         while True:
             if self._authority.lost.is_set():
                 raise LeaseLost(f"job {self._held.job.id}: authority is lost")
@@ -77,6 +80,9 @@ class Attempt:
             if stop_by is None and (draining.is_set() or wanted_to_stop(self._authority.state)):
                 self._child.stop()
                 stop_by = now + self._settings.drain_seconds
+            if now > log_at:
+                self._keep_log()
+                log_at = now + self._settings.heartbeat_seconds
             stalled_at = stalled_at or now + self._settings.stall_seconds
             if now > stalled_at:
                 return self._end_stalled()
@@ -97,8 +103,8 @@ class Attempt:
         match report:
             case Resolved(spec=spec, numerics=numerics):
                 write(claims.resolve, spec, numerics)
-            case Damaged(step=step, reason=reason):
-                [found] = [source for source in self._sources if source.step == step]
+            case Damaged(folder=folder, reason=reason):
+                [found] = [source for source in self._sources if source.folder == folder]
                 write(claims.damaged, found, reason)
             case Began(step=step):
                 write(claims.begin, step)
@@ -118,6 +124,7 @@ class Attempt:
     def _conclude(self, outcome: Report | None) -> JobState:
         """Move the job on according to the child's last report."""
         write = self._authority.write
+        self._keep_log()
         match outcome:
             case Ended(reason=reason):
                 return write(claims.succeed, reason)
@@ -129,14 +136,28 @@ class Attempt:
                 failure = Failure("child_lost", self._child.last_words(), self._held.job.step, retryable=True)
         return write(claims.fail, failure, timedelta(seconds=self._settings.retry_seconds))
 
+    def _keep_log(self) -> None:
+        """Write what the child has said since the last time: it may be the last that is heard of it."""
+        if (said := self._child.said()) != self._said:
+            self._authority.write(claims.say, said)
+            self._said = said
+
     def _end_stalled(self) -> Failed:
         self._child.kill()
         message = f"no step in {self._settings.stall_seconds:g} s (stall_seconds); the child was ended"
         return Failed(code="stalled", message=message, step=self._held.job.step, retryable=True)
 
     def _find_sources(self) -> list[checkpoints.Checkpoint]:
+        """Find what can be gone on from: the job's own checkpoints, then those of the job that it begins with."""
+        job = self._held.job
         with self._database.read() as connection:
-            return checkpoints.whole(connection, self._held.job.number)
+            inherited = checkpoints.up_to(connection, job.origin["job"], job.origin["step"]) if job.origin else []
+            return [*checkpoints.whole(connection, job.number), *inherited]
+
+    def _use_of(self, source: checkpoints.Checkpoint) -> Literal["state", "weights"]:
+        job = self._held.job
+        inherited = source.job_number != job.number
+        return "weights" if inherited and job.origin and job.origin["how"] == "init_from" else "state"
 
     def _assignment(self) -> Assignment:
         job = self._held.job
@@ -146,7 +167,8 @@ class Attempt:
             spec=job.spec,
             numerics=job.numerics,
             sources=[
-                Source(step=source.step, folder=source.folder, files=dict(source.files)) for source in self._sources
+                Source(use=self._use_of(source), step=source.step, folder=source.folder, files=dict(source.files))
+                for source in self._sources
             ],
             artifacts=self._settings.artifacts,
             data_dir=str(self._settings.data),

@@ -14,8 +14,12 @@ class Message(BaseModel):
 
 
 class Source(Message):
-    """A checkpoint to resume from: where its files lie, and what they must digest to."""
+    """A checkpoint to go on from: where its files lie, and what they must digest to.
 
+    `use` says whether a run goes on where that one was, or begins at step 0 with the weights of its networks.
+    """
+
+    use: Literal["state", "weights"] = "state"
     step: int
     folder: str
     files: Json
@@ -46,6 +50,7 @@ class Damaged(Message):
 
     kind: Literal["damaged"] = "damaged"
     step: int
+    folder: str
     reason: str
 
 

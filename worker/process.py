@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from worker.messages import REPORT, Assignment, Report
 
-LAST_WORDS_BYTES = 4000
+LAST_WORDS_BYTES = 4_000
+LOG_BYTES = 64_000
 
 log = structlog.get_logger()
 
@@ -79,10 +80,15 @@ class Child:
         """Wait for the end; say how the process ended and what it said last on its standard error."""
         code = self._process.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - LAST_WORDS_BYTES))
-        said = self._stderr.read().decode(errors="replace").strip()
+        said = self.said(LAST_WORDS_BYTES)
         return f"the training process ended: {how}" + (f"; its last words: {said}" if said else "")
+
+    def said(self, most_bytes: int = LOG_BYTES) -> str:
+        """Return the end of what the child has said on its standard error so far."""
+        file = self._stderr.fileno()
+        size = os.fstat(file).st_size
+        # Not by seeking: the child writes where this file stands.
+        return os.pread(file, most_bytes, max(0, size - most_bytes)).decode(errors="replace").strip()
 
     def close(self) -> None:
         """End what is left of the child and let go of its pipes."""

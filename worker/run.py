@@ -20,7 +20,7 @@ from ganmodels.family import ImageShape
 from ganmodels.specs import FAMILIES, NUMERICS_VERSION, SPEC
 from ganmodels.specs.knobs import AdversarialKnobs, LabeledKnobs
 from ganmodels.training import State, start, train
-from store.artifacts import Artifacts
+from store.artifacts import Artifacts, job_folder
 from store.errors import ArtifactNotFound
 from worker.epochs import Epochs
 from worker.failures import Diverged, NumericsChanged, classed, finite_or_raise, whole_or_raise
@@ -73,7 +73,8 @@ class Run:
         self._send = send
         self._stopping = stopping
         self._artifacts = Artifacts(assignment.artifacts)
-        self._job_folder = f"jobs/{assignment.job_id}/attempt-{assignment.token}"
+        self._folder = job_folder(assignment.job_id)
+        self._job_folder = f"{self._folder}/attempt-{assignment.token}"
         self.spec: Any = precision.resolve(SPEC.validate_python(assignment.spec))  # Any: one of the families' specs
         precision.apply(self.spec)
         self._dataset = load(self.spec.dataset, Path(assignment.data_dir))
@@ -83,6 +84,7 @@ class Run:
         self._sources = list(assignment.sources)
         self._exporter: Exporter | None = None
         self._cpu_began, self._cpu_before = time.process_time(), 0.0
+        self._began, self._before = time.monotonic(), 0.0
         self.state = self._resume()
         self._reporter = Reporter(send, self.state.step, self.spec.batch_size)
         self._judge = Judge.of(self.spec, self._dataset, self._artifacts, assignment.data_dir)
@@ -102,6 +104,8 @@ class Run:
         """Train; log, draw, keep and judge at the steps the spec names."""
         reason = None
         pretrained = 0
+        if self.state.step > 0 and not self._is_own(self._sources[0]):
+            self._checkpoint()  # from here on the job stands by itself, whatever becomes of the one it goes on from
         monitor = health.Monitor(self.spec.total_steps, health.spread_of(self._dataset.train))
         for step, metrics in train(self.spec, self.state, self._dataset.train):
             if step == 0:
@@ -110,9 +114,14 @@ class Run:
             else:
                 self._after(step, metrics, monitor)
             if self._stopping.is_set() and step < self.spec.total_steps:
-                self._checkpoint()
+                if step > 0:  # pre-training is done anew: a checkpoint in the midst of it would have it done twice
+                    self._checkpoint()
                 self._send(Stopped(step=step))
                 return
+            if self._out_of_time() and 0 < step < self.spec.total_steps:
+                reason = f"stopped at step {step}: the {self.spec.max_minutes:g} minutes of max_minutes are over"
+                self._checkpoint()
+                break
             if self._selection.exhausted(self.spec.early_stop):
                 reason = f"stopped early at step {step}: {self._selection.since} evaluations without a better one"
                 break
@@ -172,13 +181,17 @@ class Run:
             source = self._sources[0]
             try:
                 files = {name: self._read(source, name) for name in source.files}
-                state = checkpoints.restore(files, self.spec, shape, self.spec.device)
-                progress = json.loads(files[checkpoints.CARD])["progress"]
+                if source.use == "weights":
+                    state = checkpoints.adopt(files, self.spec, shape, self.spec.device)
+                else:
+                    state = checkpoints.restore(files, self.spec, shape, self.spec.device)
+                    progress = json.loads(files[checkpoints.CARD])["progress"]
             except (CheckpointDamaged, ArtifactNotFound) as damage:
-                self._send(Damaged(step=source.step, reason=str(damage)))
+                self._send(Damaged(step=source.step, folder=source.folder, reason=str(damage)))
                 del self._sources[0]
         self._selection = Selection.of(FAMILIES[self.spec.family].judged_by, progress.get("selection"))
         self._cpu_before = max(self._cpu_before, progress.get("cpu_seconds", 0.0))
+        self._before = max(self._before, progress.get("seconds", 0.0))
         seen = visible_count(self.spec, len(self._dataset.train))
         self._epochs = Epochs(-(-seen // self.spec.batch_size), progress.get("epoch"))
         return state or start(self.spec, shape, self.spec.device)
@@ -212,6 +225,7 @@ class Run:
             "selection": self._selection.as_json(),
             "epoch": self._epochs.as_json(),
             "cpu_seconds": self._cpu_seconds(),
+            "seconds": self._seconds(),
         }
         files = checkpoints.pack(self.spec, self.state, self._dataset, metrics, self._exporter, progress)
         for name, content in files.items():
@@ -251,17 +265,26 @@ class Run:
         self._evaluate("test")
         for name in self.spec.measures:
             self._tell(requested.measure(name, self.spec, self.state, self._dataset), "test")
-        if self._selection.step not in (None, self.state.step):
-            self._tell(self._of_the_best(), "test")
+        if best := next((source for source in self._sources if source.step == self._selection.step), None):
+            self._tell(self._figures_of(best), "test")
         self._reporter.flush()
 
     def _cpu_seconds(self) -> float:
         """Give what the job has cost so far, over all attempts that led here: training, validation, checkpoints."""
         return self._cpu_before + time.process_time() - self._cpu_began
 
-    def _of_the_best(self) -> dict[str, float]:
-        """Measure the checkpoint chosen on validation, apart from the final one."""
-        [source] = [source for source in self._sources if source.step == self._selection.step]
+    def _seconds(self) -> float:
+        """Give how long the job has been trained so far, over all attempts that led here."""
+        return self._before + time.monotonic() - self._began
+
+    def _out_of_time(self) -> bool:
+        return self.spec.max_minutes is not None and self._seconds() >= 60 * self.spec.max_minutes
+
+    def _is_own(self, source: Source) -> bool:
+        return source.folder.startswith(f"{self._folder}/")
+
+    def _figures_of(self, source: Source) -> dict[str, float]:
+        """Measure the checkpoint chosen on validation."""
         files = {name: self._read(source, name) for name in source.files}
         best = checkpoints.restore(files, self.spec, self.state.shape, self.spec.device)
         judge = self._judge.await_classifier() if self._judge else None

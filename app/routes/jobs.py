@@ -1,8 +1,9 @@
-"""`/jobs`: posting, listing, reading, pausing and cancelling training runs."""
+"""`/jobs`: posting, listing, reading, steering, carrying on and deleting training runs."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Body
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -21,12 +22,21 @@ from app.parameters import (
     StateFilter,
 )
 from app.resources import Held, Reading, Writing
-from ganmodels.specs import Spec
+from ganmodels.specs import Spec, TotalSteps
 from store import checkpoints, jobs
+from store.artifacts import job_folder
 from store.jobs import Filters, Job
 from store.lifecycle import JobState
 
 router = APIRouter(tags=["jobs"])
+
+
+class Further(BaseModel):
+    """How far a finished job is to be trained."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    total_steps: TotalSteps
+
 
 EXAMPLES = {
     "digits, by label": {
@@ -140,6 +150,58 @@ def resume_job(connection: Writing, job_id: JobId, held: Held, background: Backg
     job = jobs.resume(connection, job_id)
     background.add_task(held.caretaker.ring)  # after the commit: who is woken must find the job
     return _describe(connection, [job])[0]
+
+
+NEW = {"description": "A new job waits for a worker.", "headers": headers(Location="Where to read it.")}
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    summary="Try a job again",
+    responses={202: NEW, **problems(404, 409)},
+)
+def retry_job(
+    connection: Writing, job_id: JobId, held: Held, background: BackgroundTasks, response: Response
+) -> JobDocument:
+    """Queue a new job like one that failed or was cancelled. It goes on from the newest checkpoint, if there is one."""
+    job = jobs.retry(connection, job_id)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    background.add_task(held.caretaker.ring)
+    return _describe(connection, [job])[0]
+
+
+@router.post(
+    "/jobs/{job_id}/extend",
+    status_code=202,
+    summary="Train a finished job further",
+    responses={202: NEW, **problems(400, 404, 409, 413, 415)},
+)
+def extend_job(
+    connection: Writing,
+    job_id: JobId,
+    further: Further,
+    held: Held,
+    background: BackgroundTasks,
+    response: Response,
+) -> JobDocument:
+    """Queue a new job that goes on from a finished one's last checkpoint. Rates fall as in a run of the new length."""
+    job = jobs.extend(connection, job_id, further.total_steps)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    background.add_task(held.caretaker.ring)
+    return _describe(connection, [job])[0]
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=204,
+    summary="Delete a finished job",
+    responses={204: {"description": "The job is gone, with all its files."}, **problems(404, 409)},
+)
+def delete_job(connection: Writing, job_id: JobId, held: Held, background: BackgroundTasks) -> None:
+    """Forget a job that has ended, its metrics, events, checkpoints and previews; whatever it drew is drawn no more."""
+    jobs.delete(connection, job_id)
+    background.add_task(held.artifacts.delete, job_folder(job_id))  # after the commit: rows first, files second
 
 
 def _describe(connection: Connection, found: list[Job]) -> list[JobDocument]:

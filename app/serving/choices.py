@@ -14,7 +14,6 @@ from app.serving.cards import ABILITIES, IMAGES, LABELS, abilities
 from ganmodels.specs import DATASETS, SPEC
 from store import checkpoints, jobs
 from store.checkpoints import Checkpoint
-from store.errors import CheckpointNotFound
 from store.jobs import Filters, Job
 
 RETRY_AFTER = timedelta(seconds=5)
@@ -61,7 +60,7 @@ def candidates(
     if newest is None:
         _refuse_to_wait(job, what, label)
     if step == "best":
-        yield _best(connection, job)
+        yield checkpoints.chosen(connection, job.number, "best")
     else:
         yield newest
         yield from newest_first
@@ -122,13 +121,6 @@ def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:
             return
         yield found[0]
         below = found[0].step
-
-
-def _best(connection: Connection, job: Job) -> Checkpoint:
-    _, best = checkpoints.milestones(connection, [job.number])[job.number]
-    if best is None:
-        raise CheckpointNotFound(f"no checkpoint of job {job.id} was evaluated, so none is known to be the best")
-    return checkpoints.at(connection, job.number, best.step)
 
 
 def _refuse_to_wait(job: Job, what: str, label: str | None) -> NoReturn:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganmodels.specs import SPEC
 
+IDLE = {"name", "tags", "priority", "init_from", "max_minutes"}  # knobs that no figure of the table depends on
 Spec = Mapping[str, Any]  # Any: JSON
 Series = list[tuple[int, float]]
 
@@ -41,7 +42,7 @@ class Record:
 
 def key(spec: Spec) -> str:
     """Name a run by every knob, those left out filled in: where a default has changed since, it is another run."""
-    knobs = SPEC.validate_python(spec).model_dump(mode="json", exclude={"name", "tags", "priority"})
+    knobs = SPEC.validate_python(spec).model_dump(mode="json", exclude=IDLE)
     return hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -4,10 +4,11 @@ The discriminator is sure of each real image and unsure of each generated one, a
 classes; the generator wants sure answers, evenly spread. Both minimize: what the paper maximizes is negated here, but
 never the cross-entropy on labeled images, which it adds to what is minimized.
 
-Deviations: the generator of `conv` that doubles its image (`strided`). In the quick preset also more noise, on the
-images too, larger learning rates that fall to 0, and an averaged discriminator that answers; the paper reports the raw
-one. `conv` follows a write-up's networks for pictures of 256 pixels, with the paper's BatchNorm in all layers of the
-discriminator and all but the last of the generator, and pools only while the image stays 4 pixels wide.
+Deviations: the generator of `conv` that doubles its image (`strided`). In the quick preset of `mlp` also more noise, on
+the images too, images translated before the discriminator sees them, larger learning rates that fall to 0, and an
+averaged discriminator that answers; the paper reports the raw one. `conv` follows a write-up's networks for pictures of
+256 pixels, with the paper's BatchNorm in all layers of the discriminator and all but the last of the generator, and
+pools only while the image stays 4 pixels wide.
 """
 
 import math

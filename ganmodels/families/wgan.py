@@ -5,7 +5,7 @@ The losses of either player say nothing by themselves; `wasserstein_estimate` is
 
 Deviations: fully connected networks with one hidden layer of 128 where the paper has DCGAN's or four layers of 512,
 and the same five critic steps from the first step on. RMSProp's decay is 0.99, as in the authors' code; TensorFlow's
-is 0.9. In the quick preset also two hidden layers of 512, parameters clipped to ±0.03, ten times the rates, which fall
+is 0.9. In the quick preset also two hidden layers of 512, parameters clipped to ±0.03, six times the rates, which fall
 to 0, and an averaged generator.
 """
 

@@ -35,6 +35,7 @@ from ganmodels.specs.dcgan import DcganSpec
 from ganmodels.specs.gan import GanSpec
 from ganmodels.specs.hinge import HingeSpec
 from ganmodels.specs.knobs import FamilyFacts, Knobs
+from ganmodels.specs.limits import TotalSteps
 from ganmodels.specs.lsgan import LsganSpec
 from ganmodels.specs.r3gan import R3ganSpec
 from ganmodels.specs.sgan import SganSpec
@@ -51,6 +52,7 @@ __all__ = [
     "FamilyFacts",
     "Knobs",
     "Spec",
+    "TotalSteps",
 ]
 
 # Rises when a code change moves any family's golden losses: a running job is then refused, not silently changed.

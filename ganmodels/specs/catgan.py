@@ -17,6 +17,7 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
 
     SERVES: ClassVar[tuple[str, ...]] = ("images", "classes")
     PAPER: ClassVar[Mapping[str, Any]] = {
+        "augment": [],
         "ema_decay": 0.0,
         "cooldown": 0.0,
         "generator_learning_rate": 2e-4,
@@ -26,9 +27,9 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
         "total_steps": 100_000,
     }
     CONV: ClassVar[Mapping[str, Any]] = {  # what `network: conv` changes, in either preset
+        "augment": [],
         "batch_size": 4,
         "total_steps": 2_000,
-        "precision": "auto",
         "generator_learning_rate": 2e-4,
         "discriminator_learning_rate": 2e-4,
         "input_noise": 0.05,
@@ -39,7 +40,6 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
     family: Literal["catgan"]
     total_steps: limits.TotalSteps = 20_000
     batch_size: limits.BatchSize = 100
-    precision: limits.Precision = "fp32"
     network: Annotated[
         Literal["mlp", "conv"], Field(description="The paper's fully connected networks, or convolutions with ELU.")
     ] = "mlp"
@@ -69,6 +69,7 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
     ema_decay: limits.EmaDecay = 0.999
     generator_learning_rate: limits.GeneratorRate = 1e-3
     discriminator_learning_rate: limits.DiscriminatorRate = 1e-3
+    augment: limits.Augment = ["translation"]
     cooldown: limits.Cooldown = 0.5
     beta1: limits.Beta1 = 0.5
     beta2: limits.Beta2 = 0.999
@@ -81,8 +82,11 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
             chosen |= cls.CONV
             chosen |= {"generator": "noise_image"} if asked.get("preset") == "paper" else {}
         dataset = asked.get("dataset", "mnist")
-        if asked.get("generator", chosen.get("generator")) == "noise_image" and dataset in list(DATASETS):
-            chosen["latent_size"] = DATASETS[dataset].size ** 2  # any other name is refused by name, later
+        facts = DATASETS[dataset] if dataset in list(DATASETS) else None  # any other name is refused by name, later
+        if facts is not None and asked.get("generator", chosen.get("generator")) == "noise_image":
+            chosen["latent_size"] = facts.size**2
+        if facts is not None and facts.kind == "points":
+            chosen["augment"] = []
         return chosen
 
     @model_validator(mode="after")

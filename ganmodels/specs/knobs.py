@@ -12,6 +12,16 @@ from ganmodels.specs.datasets import DATASETS, DatasetFacts, DatasetName
 LABEL_MEASURES = {"classification_accuracy_score", "nearest_neighbor"}  # they train on images and the labels asked for
 
 
+class InitFrom(BaseModel):
+    """A checkpoint of another job, whose networks' weights a run begins with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    job: Annotated[limits.Id, Field(description="The other job, of the same family and networks.")]
+    step: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["latest", "best"], Field(description="Which of its checkpoints.")
+    ] = "latest"
+
+
 @dataclass(frozen=True)
 class FamilyFacts:
     """What the menu says of a family beside its knobs."""
@@ -53,6 +63,11 @@ class Knobs(BaseModel):
     total_steps: limits.TotalSteps
     batch_size: limits.BatchSize = 64
     data_fraction: limits.DataFraction = 1.0
+    init_from: Annotated[
+        InitFrom | None,
+        Field(description="A job whose networks this one begins with instead of random ones; their averages too."),
+    ] = None
+    max_minutes: limits.MaxMinutes = None
     seed: limits.Seed = 0
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="`auto` takes a GPU where there is one.")] = (
         "auto"

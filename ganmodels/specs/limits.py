@@ -7,6 +7,7 @@ from pydantic import Field
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Threads = Annotated[int, Field(ge=1, le=256)]
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 Seed = Annotated[
     int,
@@ -31,6 +32,10 @@ EvaluateEvery = Annotated[
 EarlyStop = Annotated[
     Annotated[int, Field(ge=1, le=1000)] | None,
     Field(description="End the run after so many evaluations in a row without a better one; null never does."),
+]
+MaxMinutes = Annotated[
+    Annotated[float, Field(gt=0, le=1_000_000)] | None,
+    Field(description="End the run, with a checkpoint, once training has taken so long; null never does."),
 ]
 OnDivergence = Annotated[
     Literal["fail", "rollback"],

@@ -30,8 +30,8 @@ class WganSpec(FullyConnectedKnobs):
     clip: limits.Clip = 0.03
     cooldown: limits.Cooldown = 0.5
     ema_decay: limits.EmaDecay = 0.999
-    generator_learning_rate: limits.GeneratorRate = 5e-4
-    discriminator_learning_rate: limits.DiscriminatorRate = 5e-4
+    generator_learning_rate: limits.GeneratorRate = 3e-4
+    discriminator_learning_rate: limits.DiscriminatorRate = 3e-4
 
 
 FACTS = FamilyFacts(

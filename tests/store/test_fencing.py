@@ -32,6 +32,7 @@ WRITES: dict[str, Write] = {
     "checkpoint": lambda connection, held: claims.checkpoint(connection, held, 7, "folder", FILES, CARD),
     "damaged": damage,
     "preview": lambda connection, held: claims.preview(connection, held, 7, Picture("path", "0" * 64, 80, 80, None)),
+    "say": lambda connection, held: claims.say(connection, held, "last words"),
     "note": lambda connection, held: claims.note(connection, held, "health", {"verdict": "healthy"}),
     "health": lambda connection, held: claims.health(connection, held, {"verdict": "healthy", "reasons": []}),
     "roll back": lambda connection, held: claims.roll_back(connection, held, 5, {"from": 7, "to": 5}),
