@@ -36,25 +36,35 @@ def schema(world: World) -> Any:
         world.checkpoint(held, step, metrics={"fd_classifier": 1.0})
         world.preview(held, step, picture(step))
     world.succeed(held)
+    doomed = [world.trained(100).id for _ in range(2)]
     running = world.start(name="running")
     paused = [world.submit(name="paused") for _ in range(4)]  # several: a request before may cancel one
     with world.database.write() as connection:
         for job in paused:
             jobs.pause(connection, job.id)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
-    config = configuration([*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in paused)])
+    config = configuration([*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in paused)], doomed)
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(world.settings), config=config)
 
 
-def configuration(job_ids: list[str]) -> SchemathesisConfig:
-    """Let most requests name what exists: ids drawn at random would only ever meet 404. Every check is on."""
+def configuration(job_ids: list[str], doomed: list[str]) -> SchemathesisConfig:
+    """Let most requests name what exists: ids drawn at random would only ever meet 404. Every check is on.
+
+    `doomed` are those that may be deleted, which the others would miss.
+    """
     known = {"job_id": job_ids, "step": [100, 200], "name": ["generator.onnx", "dcgan"]}
     # What is valid by itself may not go together, or not with what is stored: a grid too small for n, a label of
     # another job, a page after a job that is not there.
     valid = {"expected-statuses": ["2xx", "304", "404", "409", "422"]}
     return SchemathesisConfig.from_dict(
         {
-            "dictionaries": {name: {"values": values} for name, values in known.items()},
+            "dictionaries": {name: {"values": values} for name, values in {**known, "doomed": doomed}.items()},
+            "operations": [
+                {
+                    "include-name": "DELETE /jobs/{job_id}",
+                    "parameters": {"path.job_id": {"dictionary": "doomed", "probability": 0.7}},
+                }
+            ],
             "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.7} for name in known},
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
             "phases": {"stateful": {"enabled": False}},  # the document declares no links to follow

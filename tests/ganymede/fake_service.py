@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 JOB = "0196a5b0-0000-7000-8000-000000000000"
 TOTAL_STEPS = 20
+STEERED = {"cancel": "cancelling", "pause": "pausing", "resume": "queued", "retry": "queued", "extend": "queued"}
 PNG = b"\x89PNG\r\n\x1a\n"
 MISSPELLED = {
     "type": "about:blank",
@@ -80,11 +81,18 @@ def running() -> Iterator[FakeService]:
                 self.look(spec)
             elif "totl_steps" in spec:
                 self.answer(422, MISSPELLED, "application/problem+json")
-            elif self.path.endswith("/cancel"):
-                self.answer(202, service.job() | {"state": "cancelling"})
+            elif self.path.endswith(tuple(STEERED)):
+                service.asked.append(self.path)
+                service.posted += [spec] if spec else []
+                self.answer(202, service.job() | {"state": STEERED[self.path.rpartition("/")[2]]})
             else:
                 service.posted.append(spec)
                 self.answer(202, service.job())
+
+        def do_DELETE(self) -> None:
+            service.asked.append(f"DELETE {self.path}")
+            self.send_response(204)
+            self.end_headers()
 
         def do_GET(self) -> None:
             service.asked.append(self.path)
@@ -103,6 +111,10 @@ def running() -> Iterator[FakeService]:
                         "points": [{"step": 1, "value": 0.5}, {"step": 2, "value": None}],
                         "total_points": 200,
                     }
+                ),
+                f"/jobs/{JOB}/logs": page(
+                    {"id": 3, "number": 1, "worker": "a-worker", "state": "failed", "log": "Traceback: disk full"},
+                    {"id": 4, "number": 2, "worker": "a-worker", "state": None, "log": ""},
                 ),
                 f"/jobs/{JOB}/previews": page({"step": 5, "score": 0.25}),
                 "/families": page({"name": "dcgan"}),

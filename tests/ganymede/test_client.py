@@ -96,6 +96,21 @@ def test_cancelling_returns_the_job_as_it_is_then(client: Client) -> None:
     assert client.cancel(JOB).state == "cancelling"
 
 
+def test_a_job_is_steered_by_one_call_each(client: Client, service: FakeService) -> None:
+    assert (client.pause(JOB).state, client.resume(JOB).state, client.retry(JOB).id) == ("pausing", "queued", JOB)
+    assert client.extend(JOB, 500).id == JOB
+    client.delete(JOB)
+    here = f"/jobs/{JOB}"
+    assert service.asked == [*(f"{here}/{name}" for name in ("pause", "resume", "retry", "extend")), f"DELETE {here}"]
+    assert service.posted == [{"total_steps": 500}]
+
+
+def test_the_attempts_at_a_job_are_read_with_their_logs(client: Client) -> None:
+    failed, going_on = client.logs(JOB)
+    assert (failed.number, failed.state, failed.log) == (1, "failed", "Traceback: disk full")
+    assert going_on.state is None
+
+
 def test_a_sample_knows_what_would_draw_it_again(client: Client, service: FakeService, tmp_path: Path) -> None:
     drawn = client.sample(label=7, n=16, grid="4x4")
     assert service.asked == ["/sample?label=7&n=16&grid=4x4"]

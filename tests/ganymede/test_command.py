@@ -127,5 +127,30 @@ def test_an_image_that_is_not_there_is_said_before_anyone_is_asked(
     assert at_service.asked == []
 
 
+@pytest.mark.parametrize(
+    ("words", "asked", "said"),
+    [
+        (["pause", JOB], f"/jobs/{JOB}/pause", "pausing"),
+        (["resume", JOB], f"/jobs/{JOB}/resume", "queued"),
+        (["cancel", JOB], f"/jobs/{JOB}/cancel", "cancelling"),
+        (["retry", JOB], f"/jobs/{JOB}/retry", JOB),
+        (["extend", JOB, "500"], f"/jobs/{JOB}/extend", JOB),
+        (["delete", JOB], f"DELETE /jobs/{JOB}", ""),
+        (["logs", JOB], f"/jobs/{JOB}/logs?limit=100", "--- attempt 1 by a-worker: failed"),
+    ],
+)
+def test_a_job_is_steered_from_the_command_line(
+    at_service: FakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    asked: str,
+    said: str,
+) -> None:
+    run(monkeypatch, *words)
+    assert at_service.asked == [asked]
+    assert capsys.readouterr().out.splitlines()[:1] == ([said] if said else [])
+
+
 def test_the_operators_commands_are_started_as_a_module_of_the_service() -> None:
     assert operate("up") == [sys.executable, "-m", "app.operate", "up"]
