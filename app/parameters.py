@@ -73,6 +73,10 @@ AfterEvent = Annotated[
 AfterAttempt = Annotated[
     Whole, Query(ge=0, le=MOST, description="Begin after the attempt of this id: the `last_id` of the page before.")
 ]
+LastEventId = Annotated[
+    Whole | None,
+    Header(ge=0, le=MOST, description="Of a stream that is taken up again: the id of the last event seen."),
+]
 Limit = Annotated[Whole, Query(ge=1, le=100, description="How many a page may hold.")]
 
 LabelWanted = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
+from app.broadcast import Broadcast
 from app.caretaker import Caretaker
 from app.serving.graphs import Graphs
 from store.artifacts import Artifacts
@@ -23,6 +24,7 @@ class Resources:
     artifacts: Artifacts
     graphs: Graphs
     caretaker: Caretaker
+    broadcast: Broadcast
 
     def close(self) -> None:
         """Let go of everything, the thread that uses the rest first."""
@@ -35,7 +37,7 @@ def open_resources(settings: Settings) -> Resources:
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
     caretaker = Caretaker(settings, database)
     caretaker.start()
-    return Resources(settings, database, artifacts, Graphs(artifacts), caretaker)
+    return Resources(settings, database, artifacts, Graphs(artifacts), caretaker, Broadcast(database))
 
 
 def _resources(request: Request) -> Resources:

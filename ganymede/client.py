@@ -2,7 +2,8 @@
 
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from json import loads
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,8 @@ from ganymede.errors import ApiError, ConnectionFailed, Fault, JobNotFinished
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 POLL_SECONDS = 1.0
+QUIET_SECONDS = 60.0  # a stream says something every 15
+NOTHING_MORE = 204
 
 Image = bytes | str | Path  # the bytes of a PNG, JPEG or WebP, or where they lie
 Query = Mapping[str, str | int | float | Sequence[str] | None]
@@ -123,6 +126,28 @@ class Client:
     def events(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Event]:
         """Return one page of what happened to a job, oldest first."""
         return Page.read(self._json(f"/jobs/{id}/events", {"after": after, "limit": limit}), Event.read)
+
+    def follow(self, id: str, *, after: int = 0) -> Iterator[Event]:
+        """Yield what happens to a job as it happens, up to `done`; a stream that breaks off is taken up again."""
+        while True:
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+            try:
+                with self._http.stream("GET", f"/jobs/{id}/events", headers=headers, timeout=QUIET_SECONDS) as stream:
+                    if not stream.is_success:
+                        stream.read()
+                        raise _refusal(stream)
+                    if stream.status_code == NOTHING_MORE:
+                        return
+                    for event in _events(stream.iter_lines()):
+                        after = event.id
+                        yield event
+                        if event.type == "done":
+                            return
+            except httpx.ConnectError as error:
+                raise ConnectionFailed(_unreachable(self.url, error)) from error
+            except httpx.TransportError:
+                pass  # taken up again where it broke off
+            time.sleep(POLL_SECONDS)
 
     def checkpoints(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Checkpoint]:
         """Return one page of a job's checkpoints, newest first."""
@@ -238,6 +263,11 @@ class Client:
         if not response.is_success:
             raise _refusal(response)
         return response
+
+
+def _events(lines: Iterator[str]) -> Iterator[Event]:
+    """Read a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+    return (Event.read(loads(line.removeprefix("data: "))) for line in lines if line.startswith("data: "))
 
 
 def _sample(response: httpx.Response) -> Sample:

@@ -4,15 +4,15 @@ Every event of a job is written in a transaction that has first changed or inser
 puts the events of one job in the order of their numbers, so a reader that has seen number n misses none below it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, and_, false, func, insert, or_, select
 
 from store.clock import now
-from store.tables import events
+from store.tables import events, jobs
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,42 @@ class Event:
     at: datetime
 
 
+COLUMNS = [events.c[name] for name in Event.__dataclass_fields__]
+MOST_JOBS = 200  # in one condition: SQLite reads it to a depth of 1,000
+
+
 def append(connection: Connection, job_number: int, type_: str, data: Mapping[str, Any]) -> None:
     """Write an event of a job whose row this transaction has changed."""
     row = {"job_number": job_number, "type": type_, "data": dict(data), "at": now()}
     connection.execute(insert(events).values(row))
 
 
+def newest(connection: Connection, job_number: int) -> int:
+    """Return the number of a job's newest event, 0 where there is none."""
+    return connection.scalar(select(func.max(events.c.seq)).where(events.c.job_number == job_number)) or 0
+
+
+def since(connection: Connection, positions: Mapping[int, int], limit: int) -> dict[int, list[Event]]:
+    """Return the oldest events of several jobs, by job, each numbered above the job's position; `limit` for all."""
+    found: dict[int, list[Event]] = {}
+    for first in range(0, len(positions), MOST_JOBS):
+        some = list(positions.items())[first : first + MOST_JOBS]
+        above = (and_(events.c.job_number == number, events.c.seq > position) for number, position in some)
+        query = select(events.c.job_number, *COLUMNS).where(or_(false(), *above)).order_by(events.c.seq).limit(limit)
+        for number, *row in connection.execute(query):
+            found.setdefault(number, []).append(Event(*row))
+    return found
+
+
+def gone(connection: Connection, job_numbers: Collection[int]) -> set[int]:
+    """Return those of these jobs that have been deleted."""
+    return set(job_numbers) - set(connection.scalars(select(jobs.c.number).where(jobs.c.number.in_(job_numbers))))
+
+
 def page(connection: Connection, job_number: int, after: int, limit: int) -> tuple[list[Event], bool]:
     """Return up to `limit` events numbered above `after`, oldest first, and whether more follow."""
     query = (
-        select(events.c.seq, events.c.type, events.c.data, events.c.at)
+        select(*COLUMNS)
         .where(events.c.job_number == job_number, events.c.seq > after)
         .order_by(events.c.seq)
         .limit(limit + 1)

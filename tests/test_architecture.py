@@ -25,6 +25,8 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager"
 
 # Files of `app` with `async def`, each with its reason. Whoever reads or writes waits in a thread, not in the loop.
 ASYNC_FILES: dict[str, str] = {
+    "app/broadcast.py": "listeners wait for the next event on the loop, without a thread each; it reads in threads",
+    "app/routes/events.py": "writes what the broadcast tells",
     "app/main.py": "the lifespan opens and closes what the process holds, in a thread",
     "app/errors.py": "the framework calls its exception handlers on the loop; they only phrase an answer",
     "app/requests.py": "the middleware hands messages on, and a body is waited for",

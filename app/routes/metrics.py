@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app import documents
+from app.accepts import prefers
 from app.documents import Page, PointDocument, SeriesDocument, problems
 from app.parameters import MOST, JobId, Whole
 from app.patterns import TEXT
@@ -71,24 +72,15 @@ def read_metrics(
         return Response(_epochs(connection, job, name, from_step, accept), headers=vary, media_type="text/csv")
     wanted = list(dict.fromkeys(name)) if name else metrics.names(connection, job.number)
     series = [_series(connection, job.number, each, from_step, max_points) for each in wanted]
-    if prefers_csv(accept):
+    if prefers(accept, "text/csv"):
         return Response(_csv(series), headers=vary, media_type="text/csv")
     body = documents.page(series, wanted, has_more=False).model_dump_json()
     return Response(body, headers=vary, media_type="application/json")
 
 
-def prefers_csv(accept: str) -> bool:
-    """Tell whether an `Accept` header ranks CSV above JSON."""
-    ranks: dict[str, float] = {}
-    for item in accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in item.split(";"))
-        ranks[kind] = _quality(parameters)
-    return ranks.get("text/csv", 0) > ranks.get("application/json", 0)
-
-
 def _epochs(connection: Connection, job: Job, names: Sequence[str] | None, from_step: int, accept: str) -> str:
     """Write one row for each step at which an epoch ended; a cell is empty where its metric has no value there."""
-    if not prefers_csv(accept):
+    if not prefers(accept, "text/csv"):
         raise InputRefused("/form", "The form by epochs is CSV alone; ask for it with `Accept: text/csv`.")
     if names is not None:
         raise InputRefused("/name", "The form by epochs has columns of its own; leave `name` out.")
@@ -105,16 +97,6 @@ def _epochs(connection: Connection, job: Job, names: Sequence[str] | None, from_
 def _cell(value: float | None) -> float | int | None:
     """Write a whole number without its fraction, as epochs are counted."""
     return int(value) if value is not None and value.is_integer() else value
-
-
-def _quality(parameters: Sequence[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0
-    return 1
 
 
 def _series(connection: Connection, job_number: int, name: str, from_step: int, most: int) -> SeriesDocument:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.routes.metrics import prefers_csv
+from app.accepts import prefers
 from tests.app.world import World, picture, tiny_generator
 
 
@@ -100,7 +100,7 @@ def test_metrics_by_epoch_are_refused_where_they_mean_nothing(client: TestClient
     ],
 )
 def test_csv_is_sent_where_it_ranks_first(accept: str, expected: bool) -> None:
-    assert prefers_csv(accept) is expected
+    assert prefers(accept, "text/csv") is expected
 
 
 def test_events_tell_a_job_s_life_in_order_and_in_pages(client: TestClient, world: World) -> None:
