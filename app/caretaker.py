@@ -1,4 +1,4 @@
-"""The caretaker: one thread that rings the doorbell when asked and takes jobs from silent workers."""
+"""The caretaker: one thread that rings the doorbell when asked, takes jobs from silent workers and sweeps files."""
 
 import threading
 import time
@@ -7,9 +7,12 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from store import claims
+from store.artifacts import Artifacts
 from store.database import Database
 from store.doorbell import Doorbell
+from store.errors import FilesUnavailable
 from store.settings import Settings
+from store.sweeping import sweep
 
 STOP_SECONDS = 1.0
 
@@ -19,10 +22,11 @@ log = structlog.get_logger()
 class Caretaker:
     """Does off the request path what may block: a frozen Redis delays this thread and no answer."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, artifacts: Artifacts) -> None:
         """Do nothing until started."""
         self._settings = settings
         self._database = database
+        self._artifacts = artifacts
         self._doorbell = Doorbell(settings)
         self._asked = threading.Event()
         self._stopped = threading.Event()
@@ -50,7 +54,7 @@ class Caretaker:
 
     def _run(self) -> None:
         self._heard = self._doorbell.ping()
-        next_round = time.monotonic()
+        next_round = next_sweep = time.monotonic()
         while True:
             asked = self._asked.wait(max(0.0, next_round - time.monotonic()))
             self._asked.clear()
@@ -61,8 +65,21 @@ class Caretaker:
                 next_round = time.monotonic() + self._settings.poll_seconds
                 reaped = self._reap()
                 self._heard = self._doorbell.ping()
+            if time.monotonic() >= next_sweep:
+                next_sweep = time.monotonic() + self._settings.sweep_seconds
+                self._sweep()
             if asked or reaped:
                 self._heard = self._doorbell.ring()
+
+    def _sweep(self) -> None:
+        """Remove what killed attempts have left behind."""
+        try:
+            removed = sweep(self._database, self._artifacts)
+        except (SQLAlchemyError, FilesUnavailable) as error:  # the next round tries again
+            log.warning("sweep failed", error=str(error))
+            return
+        if removed:
+            log.warning("files swept", count=len(removed), first=removed[0])
 
     def _reap(self) -> int:
         """Take jobs from silent workers; return how many."""

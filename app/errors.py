@@ -29,6 +29,7 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.CheckpointPruned: (410, "checkpoint-pruned", "Checkpoint removed"),
     errors.PreviewNotFound: (404, "preview-not-found", "No such preview"),
     errors.ArtifactNotFound: (503, "file-damaged", "Stored file damaged"),
+    errors.FilesUnavailable: (503, "files-unavailable", "Files unavailable"),
     errors.TransitionRefused: (409, "transition-refused", "Not in this state"),
     errors.NotInState: (409, "not-in-state", "Not in this state"),
     errors.StillNeeded: (409, "still-needed", "Still needed"),

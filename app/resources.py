@@ -35,7 +35,7 @@ class Resources:
 def open_resources(settings: Settings) -> Resources:
     """Open the database, the artifacts and the doorbell, and start the thread that looks after them."""
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
-    caretaker = Caretaker(settings, database)
+    caretaker = Caretaker(settings, database, artifacts)
     caretaker.start()
     return Resources(settings, database, artifacts, Graphs(artifacts), caretaker, Broadcast(database))
 

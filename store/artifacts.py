@@ -1,24 +1,29 @@
 """Artifacts: files by path in a folder or an object store, each put whole or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from store.errors import ArtifactNotFound
+from store.errors import ArtifactNotFound, FilesUnavailable
 
 CHUNK_BYTES = 1 << 20
+JOBS = "jobs"  # the folder of all jobs' folders
 
 
 def job_folder(job_id: str) -> str:
     """Name the folder of all files of a job."""
-    return f"jobs/{job_id}"
+    return f"{JOBS}/{job_id}"
 
 
 class Artifacts:
-    """Every file that a row points at. Paths are ours alone: no request ever names one."""
+    """Every file that a row points at. Paths are ours alone: no request ever names one.
+
+    Every method raises FilesUnavailable where the folder or the bucket does not do as it is asked.
+    """
 
     def __init__(self, url: str) -> None:
         """Open a folder, or a bucket by its `s3://`, `gs://` or `az://` URL."""
@@ -29,30 +34,55 @@ class Artifacts:
 
     def put(self, path: str, content: bytes) -> None:
         """Write a file; nobody ever sees half of it."""
-        obstore.put(self._store, path, content)
+        with self._named(path):
+            obstore.put(self._store, path, content)
 
     def get(self, path: str) -> bytes:
         """Return a file's bytes, or raise ArtifactNotFound."""
-        try:
+        with self._named(path):
             return bytes(obstore.get(self._store, path).bytes())
-        except (NotFoundError, FileNotFoundError) as missing:
-            raise ArtifactNotFound(f"no file {path} in {self.url}") from missing
 
     def stream(self, path: str) -> Iterator[bytes]:
         """Return a file's bytes piece by piece, at constant memory; raise ArtifactNotFound at once."""
-        try:
+        with self._named(path):
             found = obstore.get(self._store, path)
-        except (NotFoundError, FileNotFoundError) as missing:
-            raise ArtifactNotFound(f"no file {path} in {self.url}") from missing
         return (bytes(chunk) for chunk in found.stream(min_chunk_size=CHUNK_BYTES))
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the folders right below a folder."""
+        with self._named(folder):
+            return list(obstore.list_with_delimiter(self._store, folder)["common_prefixes"])
+
+    def files(self, folder: str) -> list[str]:
+        """Return every file below a folder."""
+        with self._named(folder):
+            return [file["path"] for listed in obstore.list(self._store, prefix=folder) for file in listed]
 
     def delete(self, folder: str) -> None:
         """Remove every file of a folder; none need be there."""
-        for listed in obstore.list(self._store, prefix=folder, chunk_size=500):
-            obstore.delete(self._store, [file["path"] for file in listed])
+        self.remove(self.files(folder))
+
+    def remove(self, files: Sequence[str]) -> None:
+        """Remove files; one that is gone already is as good as removed."""
+        for path in files:
+            try:
+                with self._named(path):
+                    obstore.delete(self._store, path)
+            except ArtifactNotFound:
+                continue
 
     def ping(self) -> None:
         """Raise unless the store can be listed."""
         if "://" not in self.url and not Path(self.url).is_dir():  # a folder that is missing lists as empty
             raise FileNotFoundError(f"no folder {self.url}")
         next(iter(obstore.list(self._store, chunk_size=1)), None)
+
+    @contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        """Give what goes wrong our own names, and say it in a line."""
+        try:
+            yield
+        except (NotFoundError, FileNotFoundError) as missing:
+            raise ArtifactNotFound(f"no file {path} in {self.url}") from missing
+        except (BaseError, OSError) as fault:
+            raise FilesUnavailable(f"{path} in {self.url}: {str(fault).partition(chr(10))[0]}") from fault

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, insert, select, update
 from ganmodels.specs import FAMILIES
 from store.clock import now
 from store.errors import CheckpointNotFound, CheckpointPruned
+from store.lifecycle import TERMINAL
 from store.tables import checkpoints, jobs
 
 
@@ -153,6 +154,35 @@ def mark_damaged(connection: Connection, job_number: int, step: int) -> None:
     """Leave a checkpoint whose files are not what their digests say out of every later answer."""
     here = (checkpoints.c.job_number == job_number, checkpoints.c.step == step)
     connection.execute(update(checkpoints).where(*here).values(damaged_at=now()))
+
+
+def prune(connection: Connection, job_number: int, keep: int) -> list[str]:
+    """Let go of all but the `keep` newest whole checkpoints, the best, and those that other jobs are to begin with.
+
+    Returns the folders that nothing points at any more.
+    """
+    steps = list(connection.scalars(_whole(job_number).with_only_columns(checkpoints.c.step)))
+    if len(steps) <= keep:
+        return []
+    best = milestones(connection, [job_number])[job_number][1]
+    needed = {*steps[:keep], *([best.step] if best else []), *_awaited(connection, job_number)}
+    spent = (checkpoints.c.job_number == job_number, checkpoints.c.step.in_(set(steps) - needed))
+    query = update(checkpoints).where(*spent).values(pruned_at=now()).returning(checkpoints.c.folder)
+    return list(connection.scalars(query))
+
+
+def heirs(job_id: str) -> Select[tuple[str, str, Any]]:
+    """Choose the jobs that have yet to begin with a checkpoint of this one: their id, state and origin."""
+    own = select(checkpoints.c.job_number).where(checkpoints.c.job_number == jobs.c.number)
+    return select(jobs.c.id, jobs.c.state, jobs.c.origin).where(
+        jobs.c.state.not_in(TERMINAL), jobs.c.origin["job"].as_string() == job_id, ~own.exists()
+    )
+
+
+def _awaited(connection: Connection, job_number: int) -> set[int]:
+    """Find the steps that other jobs have yet to begin with."""
+    job_id = connection.execute(select(jobs.c.id).where(jobs.c.number == job_number)).scalar_one()
+    return {heir.origin["step"] for heir in connection.execute(heirs(job_id))}
 
 
 def _whole(job_number: int) -> Select[Any]:

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
 
 from store import attempts, checkpoints, events, metrics, previews
-from store.checkpoints import Checkpoint
 from store.clock import later, now
 from store.errors import LeaseLost
 from store.jobs import COLUMNS, Job, move, of_row
@@ -21,6 +20,8 @@ from store.previews import Picture
 from store.tables import jobs
 
 Json = Mapping[str, Any]  # Any: JSON
+
+KEPT = 20  # checkpoints of a job whose spec is older than the knob
 
 
 @dataclass(frozen=True)
@@ -142,19 +143,25 @@ def report(
     metrics.record(connection, held.job.number, points)
 
 
-def checkpoint(connection: Connection, held: Claim, step: int, folder: str, files: Json, card: Json) -> None:
-    """Point at a checkpoint that is written whole; the count of failures starts anew."""
+def checkpoint(connection: Connection, held: Claim, step: int, folder: str, files: Json, card: Json) -> list[str]:
+    """Point at a checkpoint that is written whole; the count of failures starts anew.
+
+    Returns the folders of older ones that the spec does not ask to keep: nothing points at them any more.
+    """
     _hold(connection, held, step=step, failures=0)
     checkpoints.record(connection, held.job.number, step, folder, files, card, card["metrics"])
     size = sum(file["size"] for file in files.values())
     events.append(connection, held.job.number, "checkpoint", {"step": step, "bytes": size})
+    return checkpoints.prune(connection, held.job.number, held.job.spec.get("keep_checkpoints", KEPT))
 
 
-def damaged(connection: Connection, held: Claim, found: Checkpoint, reason: str) -> None:
-    """Leave a checkpoint out of every later answer, with an event that says why."""
+def damaged(connection: Connection, held: Claim, owner: str, step: int, reason: str) -> None:
+    """Leave a checkpoint, be it another job's, out of every later answer, with an event that says why."""
     _hold(connection, held)
-    checkpoints.mark_damaged(connection, found.job_number, found.step)
-    events.append(connection, held.job.number, "checkpoint_damaged", {"step": found.step, "reason": reason})
+    number = connection.scalar(select(jobs.c.number).where(jobs.c.id == owner))
+    if number is not None:
+        checkpoints.mark_damaged(connection, number, step)
+    events.append(connection, held.job.number, "checkpoint_damaged", {"step": step, "reason": reason})
 
 
 def preview(connection: Connection, held: Claim, step: int, picture: Picture) -> None:

@@ -27,6 +27,10 @@ class ArtifactNotFound(StoreError):
     """No file lies under this path."""
 
 
+class FilesUnavailable(StoreError, OSError):
+    """The folder or bucket of files cannot be read or written: full, away, or not ours to use."""
+
+
 class LeaseLost(StoreError):
     """The writer no longer holds the job: its token is stale or its lease is over. It must write nothing more."""
 

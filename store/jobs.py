@@ -244,11 +244,7 @@ def delete(connection: Connection, job_id: str) -> None:
     job = _locked(connection, job_id)
     if not job.terminal:
         raise NotInState(job.state, "deleted", TERMINAL)
-    own = select(tables.checkpoints.c.job_number).where(tables.checkpoints.c.job_number == jobs.c.number)
-    heirs = select(jobs.c.id, jobs.c.state).where(
-        jobs.c.state.not_in(TERMINAL), jobs.c.origin["job"].as_string() == job_id, ~own.exists()
-    )
-    if heir := connection.execute(heirs.limit(1)).one_or_none():
+    if heir := connection.execute(checkpoints.heirs(job_id).limit(1)).one_or_none():
         raise StillNeeded(heir.id, heir.state)
     connection.execute(delete_rows(jobs).where(jobs.c.number == job.number))
 

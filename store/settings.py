@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     watch_seconds: Annotated[Seconds, Field(description="How often a worker reads its own job's row.")] = 1
     stall_seconds: Annotated[Seconds, Field(description="How long a child may make no step before it is killed.")] = 600
     drain_seconds: Annotated[Seconds, Field(description="How long a child may take to checkpoint and stop.")] = 10
+    sweep_seconds: Annotated[
+        Seconds, Field(description="How often files that nothing points at are looked for and removed.")
+    ] = 3600
     retry_seconds: Annotated[Seconds, Field(description="Backoff before the second attempt; doubles each time.")] = 5
     redis_timeout_seconds: Annotated[Seconds, Field(description="Longest wait for the doorbell.")] = 2
 

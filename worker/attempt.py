@@ -3,14 +3,14 @@
 import threading
 import time
 from datetime import timedelta
-from typing import Literal
 
 import structlog
 
 from store import checkpoints, claims
+from store.artifacts import Artifacts
 from store.claims import Claim, Failure
 from store.database import Database
-from store.errors import LeaseLost
+from store.errors import FilesUnavailable, LeaseLost
 from store.lifecycle import JobState
 from store.previews import Picture
 from store.settings import Settings
@@ -103,15 +103,15 @@ class Attempt:
         match report:
             case Resolved(spec=spec, numerics=numerics):
                 write(claims.resolve, spec, numerics)
-            case Damaged(folder=folder, reason=reason):
-                [found] = [source for source in self._sources if source.folder == folder]
-                write(claims.damaged, found, reason)
+            case Damaged(owner=owner, step=step, reason=reason):
+                write(claims.damaged, owner, step, reason)
             case Began(step=step):
                 write(claims.begin, step)
             case Progress(step=step, points=points, images_per_second=speed):
                 write(claims.report, step, points, speed)
             case CheckpointWritten(step=step, folder=folder, files=files, card=card):
-                write(claims.checkpoint, step, folder, files, card)
+                for spent in write(claims.checkpoint, step, folder, files, card):
+                    self._forget(spent)
             case PreviewWritten(step=step):
                 write(claims.preview, step, Picture(**report.model_dump(exclude={"kind", "step"})))
             case HealthChanged():
@@ -136,6 +136,13 @@ class Attempt:
                 failure = Failure("child_lost", self._child.last_words(), self._held.job.step, retryable=True)
         return write(claims.fail, failure, timedelta(seconds=self._settings.retry_seconds))
 
+    def _forget(self, folder: str) -> None:
+        """Remove the files of a checkpoint that nothing points at any more; what is left is swept later."""
+        try:
+            Artifacts(self._settings.artifacts).delete(folder)
+        except FilesUnavailable as error:
+            log.warning("files left behind", folder=folder, error=str(error))
+
     def _keep_log(self) -> None:
         """Write what the child has said since the last time: it may be the last that is heard of it."""
         if (said := self._child.said()) != self._said:
@@ -154,10 +161,16 @@ class Attempt:
             inherited = checkpoints.up_to(connection, job.origin["job"], job.origin["step"]) if job.origin else []
             return [*checkpoints.whole(connection, job.number), *inherited]
 
-    def _use_of(self, source: checkpoints.Checkpoint) -> Literal["state", "weights"]:
+    def _described(self, source: checkpoints.Checkpoint) -> Source:
         job = self._held.job
-        inherited = source.job_number != job.number
-        return "weights" if inherited and job.origin and job.origin["how"] == "init_from" else "state"
+        origin = job.origin if source.job_number != job.number else None
+        return Source(
+            owner=origin["job"] if origin else job.id,
+            use="weights" if origin and origin["how"] == "init_from" else "state",
+            step=source.step,
+            folder=source.folder,
+            files=dict(source.files),
+        )
 
     def _assignment(self) -> Assignment:
         job = self._held.job
@@ -166,10 +179,7 @@ class Attempt:
             token=self._held.token,
             spec=job.spec,
             numerics=job.numerics,
-            sources=[
-                Source(use=self._use_of(source), step=source.step, folder=source.folder, files=dict(source.files))
-                for source in self._sources
-            ],
+            sources=[self._described(source) for source in self._sources],
             artifacts=self._settings.artifacts,
             data_dir=str(self._settings.data),
         )

@@ -19,6 +19,7 @@ class Source(Message):
     `use` says whether a run goes on where that one was, or begins at step 0 with the weights of its networks.
     """
 
+    owner: str  # the id of the job that wrote it
     use: Literal["state", "weights"] = "state"
     step: int
     folder: str
@@ -49,8 +50,8 @@ class Damaged(Message):
     """A checkpoint that could not be resumed from."""
 
     kind: Literal["damaged"] = "damaged"
+    owner: str
     step: int
-    folder: str
     reason: str
 
 

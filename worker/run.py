@@ -73,8 +73,8 @@ class Run:
         self._send = send
         self._stopping = stopping
         self._artifacts = Artifacts(assignment.artifacts)
-        self._folder = job_folder(assignment.job_id)
-        self._job_folder = f"{self._folder}/attempt-{assignment.token}"
+        self._job_id = assignment.job_id
+        self._job_folder = f"{job_folder(assignment.job_id)}/attempt-{assignment.token}"
         self.spec: Any = precision.resolve(SPEC.validate_python(assignment.spec))  # Any: one of the families' specs
         precision.apply(self.spec)
         self._dataset = load(self.spec.dataset, Path(assignment.data_dir))
@@ -104,7 +104,7 @@ class Run:
         """Train; log, draw, keep and judge at the steps the spec names."""
         reason = None
         pretrained = 0
-        if self.state.step > 0 and not self._is_own(self._sources[0]):
+        if self.state.step > 0 and self._sources[0].owner != self._job_id:
             self._checkpoint()  # from here on the job stands by itself, whatever becomes of the one it goes on from
         monitor = health.Monitor(self.spec.total_steps, health.spread_of(self._dataset.train))
         for step, metrics in train(self.spec, self.state, self._dataset.train):
@@ -187,7 +187,7 @@ class Run:
                     state = checkpoints.restore(files, self.spec, shape, self.spec.device)
                     progress = json.loads(files[checkpoints.CARD])["progress"]
             except (CheckpointDamaged, ArtifactNotFound) as damage:
-                self._send(Damaged(step=source.step, folder=source.folder, reason=str(damage)))
+                self._send(Damaged(owner=source.owner, step=source.step, reason=str(damage)))
                 del self._sources[0]
         self._selection = Selection.of(FAMILIES[self.spec.family].judged_by, progress.get("selection"))
         self._cpu_before = max(self._cpu_before, progress.get("cpu_seconds", 0.0))
@@ -236,7 +236,7 @@ class Run:
         listed[checkpoints.CARD] = {"sha256": checkpoints.digest_of(content), "size": len(content)}
         self._reporter.flush()
         self._send(CheckpointWritten(step=step, folder=folder, files=listed, card=card))
-        self._sources.insert(0, Source(step=step, folder=folder, files=listed))
+        self._sources.insert(0, Source(owner=self._job_id, step=step, folder=folder, files=listed))
 
     def _preview(self) -> None:
         step = self.state.step
@@ -279,9 +279,6 @@ class Run:
 
     def _out_of_time(self) -> bool:
         return self.spec.max_minutes is not None and self._seconds() >= 60 * self.spec.max_minutes
-
-    def _is_own(self, source: Source) -> bool:
-        return source.folder.startswith(f"{self._folder}/")
 
     def _figures_of(self, source: Source) -> dict[str, float]:
         """Measure the checkpoint chosen on validation."""

@@ -10,7 +10,14 @@ from typing import Any
 
 from ganmodels.specs import SPEC
 
-IDLE = {"name", "tags", "priority", "init_from", "max_minutes"}  # knobs that no figure of the table depends on
+IDLE = {
+    "name",
+    "tags",
+    "priority",
+    "init_from",
+    "max_minutes",
+    "keep_checkpoints",
+}  # knobs that no figure of the table depends on
 Spec = Mapping[str, Any]  # Any: JSON
 Series = list[tuple[int, float]]
 

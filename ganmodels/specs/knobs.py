@@ -86,6 +86,7 @@ class Knobs(BaseModel):
             default_factory=_share(20, 50),
         ),
     ]
+    keep_checkpoints: limits.KeepCheckpoints = 20
     preview_every: Annotated[
         limits.Steps,
         Field(

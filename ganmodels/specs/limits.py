@@ -33,6 +33,10 @@ EarlyStop = Annotated[
     Annotated[int, Field(ge=1, le=1000)] | None,
     Field(description="End the run after so many evaluations in a row without a better one; null never does."),
 ]
+KeepCheckpoints = Annotated[
+    int,
+    Field(ge=1, le=10_000, description="How many of the newest checkpoints are kept, beside the best on validation."),
+]
 MaxMinutes = Annotated[
     Annotated[float, Field(gt=0, le=1_000_000)] | None,
     Field(description="End the run, with a checkpoint, once training has taken so long; null never does."),

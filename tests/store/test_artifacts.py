@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from store.artifacts import CHUNK_BYTES, Artifacts
-from store.errors import ArtifactNotFound
+from store.errors import ArtifactNotFound, FilesUnavailable
 
 LARGE = 8 << 20
 
@@ -115,3 +115,24 @@ def test_a_killed_writer_leaves_no_half_of_a_file(artifacts: Artifacts) -> None:
                 break
         for path in Path(artifacts.url).iterdir():
             path.unlink()
+
+
+def test_what_is_removed_is_gone_and_what_is_gone_may_be_removed(artifacts: Artifacts) -> None:
+    for path in ("jobs/1/a/card.json", "jobs/1/b.png", "jobs/12/card.json"):
+        artifacts.put(path, b"{}")
+    assert artifacts.folders("jobs") == ["jobs/1", "jobs/12"]
+    artifacts.remove(["jobs/1/b.png", "jobs/1/nothing"])
+    assert artifacts.files("jobs/1") == ["jobs/1/a/card.json"]
+    for _ in range(2):
+        artifacts.delete("jobs/1")
+    assert files(artifacts) == artifacts.files("jobs") == ["jobs/12/card.json"]
+    assert not (Path(artifacts.url) / "jobs" / "1").exists(), "an empty folder is nobody's"
+
+
+def test_a_place_that_cannot_be_written_says_so_in_a_line(artifacts: Artifacts) -> None:
+    artifacts.put("jobs", b"a file where a folder should be")
+    with pytest.raises(FilesUnavailable) as fault:
+        artifacts.put("jobs/1/card.json", b"{}")
+    assert str(fault.value).startswith(f"jobs/1/card.json in {artifacts.url}: ")
+    assert "\n" not in str(fault.value)
+    assert isinstance(fault.value, OSError), "an attempt that fails of it is worth trying again"

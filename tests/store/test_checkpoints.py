@@ -85,13 +85,62 @@ def test_a_damaged_checkpoint_is_told_and_replaced_by_a_new_one_of_its_step(data
     held = trained(database, 5)
     with database.write() as connection:
         found = checkpoints.latest(connection, held.job.number)
-        claims.damaged(connection, held, found, "state.safetensors has another digest")
+        claims.damaged(connection, held, held.job.id, found.step, "state.safetensors has another digest")
     told = ("checkpoint_damaged", {"step": 5, "reason": "state.safetensors has another digest"})
     assert scenes.told(database, held.job)[-1] == told
     with database.write() as connection:
         claims.checkpoint(connection, held, 5, "folder-again", FILES, CARD)
     with database.read() as connection:
         assert checkpoints.at(connection, held.job.number, 5).folder == "folder-again"
+
+
+def kept(database: Database, held: Claim) -> list[int]:
+    with database.read() as connection:
+        return [found.step for found in checkpoints.whole(connection, held.job.number)]
+
+
+def test_the_newest_checkpoints_are_kept_and_the_best(database: Database) -> None:
+    held = scenes.run(database, keep_checkpoints=2)
+    spent: list[str] = []
+    for step, figure in ((10, 3.0), (20, 1.0), (30, None), (40, 2.0), (50, None)):
+        card = {**CARD, "metrics": {} if figure is None else {"fd_classifier": figure}}
+        with database.write() as connection:
+            spent += claims.checkpoint(connection, held, step, f"folder-{step}", FILES, card)
+    assert kept(database, held) == [50, 40, 20]
+    assert spent == ["folder-10", "folder-30"]
+    with database.read() as connection:
+        for step in (10, 30):
+            with pytest.raises(CheckpointPruned):
+                checkpoints.at(connection, held.job.number, step)
+
+
+def test_what_another_job_is_to_begin_with_is_kept_until_it_has(database: Database) -> None:
+    held = scenes.run(database, keep_checkpoints=1)
+    with database.write() as connection:
+        claims.checkpoint(connection, held, 10, "folder-10", FILES, CARD)
+    heir = scenes.submit(database, init_from={"job": held.job.id, "step": 10})
+    for step in (20, 30):
+        with database.write() as connection:
+            claims.checkpoint(connection, held, step, f"folder-{step}", FILES, CARD)
+    assert kept(database, held) == [30, 10]
+    begun = scenes.claim(database, "worker-2")
+    assert begun is not None
+    assert begun.job.id == heir.id
+    with database.write() as connection:
+        claims.checkpoint(connection, begun, 1, "heirs-1", FILES, CARD)
+        claims.checkpoint(connection, held, 40, "folder-40", FILES, CARD)
+    assert kept(database, held) == [40]
+
+
+def test_a_damaged_checkpoint_takes_nobody_s_place(database: Database) -> None:
+    held = scenes.run(database, keep_checkpoints=2)
+    for step in (10, 20):
+        with database.write() as connection:
+            claims.checkpoint(connection, held, step, f"folder-{step}", FILES, CARD)
+    with database.write() as connection:
+        checkpoints.mark_damaged(connection, held.job.number, 20)
+        assert claims.checkpoint(connection, held, 30, "folder-30", FILES, CARD) == []
+    assert kept(database, held) == [30, 10]
 
 
 def test_pages_of_checkpoints_go_down_though_new_ones_arrive(database: Database) -> None:

@@ -77,7 +77,10 @@ def of(kind: type[Message], said: list[Message]) -> list[Any]:
 
 
 def sources(said: list[Message]) -> list[Source]:
-    return [Source(step=one.step, folder=one.folder, files=one.files) for one in reversed(of(CheckpointWritten, said))]
+    return [
+        Source(owner="job", step=one.step, folder=one.folder, files=one.files)
+        for one in reversed(of(CheckpointWritten, said))
+    ]
 
 
 def points(said: list[Message], name: str) -> dict[int, float]:
