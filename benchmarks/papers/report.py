@@ -70,12 +70,14 @@ def _line(row: Row, found: Mapping[str, Record]) -> str:
     figures = row.read(runs)
     ours = "<br>".join(figure.text() for figure in figures) + (f"<br>*{row.note}*" if row.note else "")
     minutes = "<br>".join(_minutes(arm, some) for arm, some in runs.items())
-    return f"| {row.name} | {row.system} | {row.published} | {row.aim} | {ours} | {_verdict(figures)} | {minutes} |\n"
+    verdict = _verdict(row, runs, figures)
+    return f"| {row.name} | {row.system} | {row.published} | {row.aim} | {ours} | {verdict} | {minutes} |\n"
 
 
-def _verdict(figures: Sequence[Figure]) -> str:
+def _verdict(row: Row, runs: Runs, figures: Sequence[Figure]) -> str:
+    """Say whether the aim is met, once every run of the row is there."""
     marks = [figure.met for figure in figures if figure.at_least is not None or figure.at_most is not None]
-    if None in marks:
+    if None in marks or any(len(runs[arm.name]) < arm.seeds for arm in row.arms):
         return "open"
     return "" if not marks else "met" if all(marks) else "**missed**"
 
