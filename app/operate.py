@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ import httpx
 import typer
 from pydantic import ValidationError
 
+from app.destinations import is_loopback
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
 from app.processes import POLL_SECONDS, KeepsDying, revive
 from store.database import Database
@@ -84,7 +84,7 @@ def _run(settings: Settings, stack: Embedded) -> None:
     signals: list[int] = []  # as received: the first one stops in order, a second one at once
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: signals.append(received))
-    if not _is_loopback(settings.host):
+    if not is_loopback(settings.host):
         _say(f"The API listens on {settings.host}: whoever reaches this port may train, sample and cancel.")
     note = settings.home.absolute() / NOTE
     try:
@@ -195,12 +195,6 @@ def _listenable(host: str, port: int) -> int:
             ) from error
         bound: int = listener.getsockname()[1]
     return bound
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from app.broadcast import Broadcast
 from app.caretaker import Caretaker
+from app.messenger import Messenger
 from app.serving.graphs import Graphs
 from store.artifacts import Artifacts
 from store.database import Database
@@ -25,9 +26,11 @@ class Resources:
     graphs: Graphs
     caretaker: Caretaker
     broadcast: Broadcast
+    messenger: Messenger
 
     def close(self) -> None:
         """Let go of everything, the thread that uses the rest first."""
+        self.messenger.stop()
         self.caretaker.stop()
         self.database.close()
 
@@ -37,7 +40,9 @@ def open_resources(settings: Settings) -> Resources:
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
     caretaker = Caretaker(settings, database, artifacts)
     caretaker.start()
-    return Resources(settings, database, artifacts, Graphs(artifacts), caretaker, Broadcast(database))
+    messenger = Messenger(settings, database)
+    messenger.start()
+    return Resources(settings, database, artifacts, Graphs(artifacts), caretaker, Broadcast(database), messenger)
 
 
 def _resources(request: Request) -> Resources:

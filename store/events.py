@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, false, func, insert, or_, select
 
+from store import outbox
 from store.clock import now
 from store.tables import events, jobs
 
@@ -30,14 +31,16 @@ MOST_JOBS = 200  # in one condition: SQLite reads it to a depth of 1,000
 
 
 def append(connection: Connection, job_number: int, type_: str, data: Mapping[str, Any]) -> None:
-    """Write an event of a job whose row this transaction has changed."""
+    """Write an event of a job whose row this transaction has changed, and what its webhooks are to be told of it."""
     row = {"job_number": job_number, "type": type_, "data": dict(data), "at": now()}
-    connection.execute(insert(events).values(row))
+    seq = connection.execute(insert(events).values(row).returning(events.c.seq)).scalar_one()
+    outbox.write(connection, job_number, type_, data, seq)
 
 
-def newest(connection: Connection, job_number: int) -> int:
-    """Return the number of a job's newest event, 0 where there is none."""
-    return connection.scalar(select(func.max(events.c.seq)).where(events.c.job_number == job_number)) or 0
+def newest(connection: Connection, job_number: int, type_: str | None = None) -> int:
+    """Return the number of a job's newest event, or of its newest of one type, 0 where there is none."""
+    query = select(func.max(events.c.seq)).where(events.c.job_number == job_number)
+    return connection.scalar(query if type_ is None else query.where(events.c.type == type_)) or 0
 
 
 def since(connection: Connection, positions: Mapping[int, int], limit: int) -> dict[int, list[Event]]:

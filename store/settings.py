@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         Seconds, Field(description="How often files that nothing points at are looked for and removed.")
     ] = 3600
     retry_seconds: Annotated[Seconds, Field(description="Backoff before the second attempt; doubles each time.")] = 5
+    webhook_secret: Annotated[
+        SecretStr | None,
+        Field(description="What webhooks are signed with, `whsec_…`; made and kept in HOME/webhook-secret when unset."),
+    ] = None
     redis_timeout_seconds: Annotated[Seconds, Field(description="Longest wait for the doorbell.")] = 2
 
     @property

@@ -106,6 +106,19 @@ events = Table(
     sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    _job(),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Instant),  # null once it is over, delivered or given up
+    Index("ix_deliveries_next_at", "next_at"),
+    Index("ix_deliveries_job_number", "job_number"),
+)
+
 metrics = Table(
     "metrics",
     metadata,

@@ -25,6 +25,8 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager"
 
 # Files of `app` with `async def`, each with its reason. Whoever reads or writes waits in a thread, not in the loop.
 ASYNC_FILES: dict[str, str] = {
+    "app/destinations.py": "looks names up without a thread each, for the messenger",
+    "app/messenger.py": "a loop of its own, in a thread of its own, tells many webhooks at once",
     "app/broadcast.py": "listeners wait for the next event on the loop, without a thread each; it reads in threads",
     "app/routes/events.py": "writes what the broadcast tells",
     "app/main.py": "the lifespan opens and closes what the process holds, in a thread",

@@ -53,7 +53,7 @@ def list_events(
         shown = documents.page([EventDocument.of(event) for event in found], [event.seq for event in found], has_more)
         return Response(shown.model_dump_json(), headers=vary, media_type="application/json")
     seen = after if last_event_id is None else last_event_id
-    if job.terminal and events.newest(connection, job.number) <= seen:
+    if job.terminal and events.newest(connection, job.number, "done") <= seen:
         return Response(status_code=204, headers=vary)
     headers = {**vary, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # proxies pass each event on at once
     return StreamingResponse(_stream(held.broadcast, job.number, seen), headers=headers, media_type=STREAM)

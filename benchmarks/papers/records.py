@@ -10,14 +10,9 @@ from typing import Any
 
 from ganmodels.specs import SPEC
 
-IDLE = {
-    "name",
-    "tags",
-    "priority",
-    "init_from",
-    "max_minutes",
-    "keep_checkpoints",
-}  # knobs that no figure of the table depends on
+# Knobs that no figure of the table depends on.
+IDLE = {"name", "tags", "priority", "webhooks", "init_from", "max_minutes", "keep_checkpoints"}
+
 Spec = Mapping[str, Any]  # Any: JSON
 Series = list[tuple[int, float]]
 

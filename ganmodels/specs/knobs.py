@@ -22,6 +22,17 @@ class InitFrom(BaseModel):
     ] = "latest"
 
 
+class Webhook(BaseModel):
+    """Who is told, by a signed POST, of what happens to the job (https://www.standardwebhooks.com)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    url: limits.HookUrl
+    events: Annotated[
+        list[Literal["starting", "running", "checkpoint", "health", "paused", "succeeded", "failed", "cancelled"]],
+        Field(min_length=1, max_length=8, description="The types of events that it is told of."),
+    ] = ["succeeded", "failed", "cancelled"]
+
+
 @dataclass(frozen=True)
 class FamilyFacts:
     """What the menu says of a family beside its knobs."""
@@ -59,6 +70,9 @@ class Knobs(BaseModel):
         dict[limits.Tag, limits.Tag], Field(max_length=20, description="Free key-value pairs to find the job by.")
     ] = {}
     priority: Annotated[int, Field(ge=-100, le=100, description="Higher is claimed first; then the older.")] = 0
+    webhooks: Annotated[
+        list[Webhook], Field(max_length=5, description="Who is told of what happens to the job, by signed requests.")
+    ] = []
     max_attempts: Annotated[int, Field(ge=1, le=10, description="How often a retryable failure is tried.")] = 3
     total_steps: limits.TotalSteps
     batch_size: limits.BatchSize = 64

@@ -8,6 +8,15 @@ Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Threads = Annotated[int, Field(ge=1, le=256)]
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+HookUrl = Annotated[
+    str,
+    Field(
+        max_length=2_000,
+        pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])(:|/|$))[^\s\x00]*$",
+        description="Where to: https, or http on the service's own machine.",
+        examples=["https://example.org/ganymede"],
+    ),
+]
 Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 Seed = Annotated[
     int,

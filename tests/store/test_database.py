@@ -17,6 +17,8 @@ from store.database import MIGRATIONS, Database
 from store.previews import Picture
 from tests.store import scenes
 
+HOOKED = [{"url": "https://example.org/hook", "events": ["running"]}]
+
 
 def test_a_transaction_that_raises_leaves_no_trace(database: Database) -> None:
     held = scenes.run(database)
@@ -70,7 +72,7 @@ def test_a_second_writer_of_one_job_waits_for_the_first(database: Database) -> N
 
 
 def test_deleting_a_job_deletes_all_that_belongs_to_it(database: Database) -> None:
-    held, kept = scenes.run(database), scenes.submit(database)
+    held, kept = scenes.run(database, webhooks=HOOKED), scenes.submit(database)
     with database.write() as connection:
         jobs.submit(connection, scenes.spec(), "key")
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
@@ -115,7 +117,7 @@ def alembic(database: Database) -> Iterator[Config]:
 
 def fill(database: Database) -> None:
     """Leave a row in every table."""
-    held = scenes.run(database)
+    held = scenes.run(database, webhooks=HOOKED)
     with database.write() as connection:
         jobs.submit(connection, scenes.spec(), "key")
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
