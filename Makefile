@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test integration demo up bench bench-papers mutants clean
+.PHONY: help setup check test integration faults demo up bench bench-papers mutants clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ test: setup ## The default suite: no GPU, network or second machine
 	$(BIN)/pytest -n auto --dist loadscope $(ARGS)
 
 integration: setup ## A real Redis, a real worker process and the whole stack over HTTP
-	$(BIN)/pytest -m "integration or e2e" $(ARGS)
+	$(BIN)/pytest -m "(integration or e2e) and not faults" $(ARGS)
+
+faults: setup ## Kill, freeze and starve a running stack on purpose, again and again; some 30 minutes
+	$(BIN)/pytest -m faults tests/faults $(ARGS)
 
 demo: setup ## Train a conditional GAN on the whole stack and draw every digit
 	$(BIN)/ganymede demo $(ARGS)

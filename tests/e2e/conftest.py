@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from ganymede.stack import Stack
+from ganymede.stack import Stack, operate
 
 Found = TypeVar("Found")
 
@@ -79,8 +81,24 @@ class Running:
 
     def processes(self, words: str) -> list[psutil.Process]:
         """Find the stack's own processes by their command line, `up` itself left out."""
-        up = psutil.Process(json.loads((self.stack.home / "up.json").read_text())["pid"])
+        up = psutil.Process(self.up())
         return [process for process in up.children(recursive=True) if words in command_line(process)]
+
+    def up(self) -> int:
+        """Return the process id of `up` itself."""
+        return int(json.loads((self.stack.home / "up.json").read_text())["pid"])
+
+    @contextmanager
+    def another_worker(self) -> Iterator[psutil.Process]:
+        """A worker beside those of the stack, started as a person would; it is drained in the end."""
+        with (self.stack.home / "logs" / "another.log").open("ab") as log:
+            command = [*operate("worker"), "--home", str(self.stack.home)]
+            started = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            try:
+                yield started
+            finally:
+                started.terminate()
+                started.wait(60)
 
     def restart(self) -> None:
         self.stack.stop()

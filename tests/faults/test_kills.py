@@ -1,0 +1,54 @@
+"""`kill -9` at random moments: of the child, of the supervisor, of everything at once."""
+
+import random
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import Running
+from tests.faults.conftest import FINISHED, Told, assert_whole
+
+ROUNDS = 20
+LONGEST = 4.0  # seconds into the run
+
+
+def child(running: Running) -> None:
+    kill(running.processes("worker.child"))
+
+
+def supervisor(running: Running) -> None:
+    kill(running.processes("celery"))
+
+
+def everything(running: Running) -> None:
+    """End the whole stack at once, as a power cut does, and start it again."""
+    kill([*running.processes(""), psutil.Process(running.up())])
+    running.restart()
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes, timeout=10)
+
+
+@pytest.mark.parametrize("strike", [child, supervisor, everything], ids=lambda strike: strike.__name__)
+def test_a_job_survives_kill_9_of(
+    strike: Callable[[Running], None],
+    running: Running,
+    undisturbed: str,
+    chance: random.Random,
+    record_property: Told,
+) -> None:
+    record_property("rounds", ROUNDS)
+    struck = 0
+    for _ in range(ROUNDS):
+        job = running.submit()
+        running.await_state(job, "starting", "running", *FINISHED)
+        time.sleep(chance.uniform(0, LONGEST))
+        struck += running.job(job)["state"] not in FINISHED
+        strike(running)
+        assert_whole(running, job, undisturbed)
+    assert struck > ROUNDS // 2, "most jobs were over before they were struck"
