@@ -15,6 +15,7 @@ from schemathesis.engine import events
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.messenger import Messenger
 from store import jobs, workers
 from store.settings import Settings
 from tests.app.world import Head, World, picture
@@ -25,8 +26,9 @@ EXAMPLES = 25  # drawn for each operation, besides those that walk along its lim
 
 
 @pytest.fixture
-def schema(world: World) -> Any:
+def schema(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Serve jobs of every kind, finished, running and paused, and a worker; read the service's document."""
+    monkeypatch.setattr(Messenger, "_run", lambda _: None)  # whatever address is drawn, nobody is called
     looking = world.start(name="looking")
     world.checkpoint(looking, 100, labels=0, head=Head(classes=tuple(range(10)), scores=True, needs_label=True))
     world.succeed(looking)
@@ -38,12 +40,17 @@ def schema(world: World) -> Any:
     world.succeed(held)
     doomed = [world.trained(100).id for _ in range(2)]
     running = world.start(name="running")
+    cancelled = [world.submit(name="cancelled") for _ in range(2)]
     paused = [world.submit(name="paused") for _ in range(4)]  # several: a request before may cancel one
     with world.database.write() as connection:
         for job in paused:
             jobs.pause(connection, job.id)
+        for job in cancelled:
+            jobs.cancel(connection, job.id)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
-    config = configuration([*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in paused)], doomed)
+    config = configuration(
+        [*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in [*paused, *cancelled])], doomed
+    )
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(world.settings), config=config)
 
 

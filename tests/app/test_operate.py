@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app import embedded, operate
+from app import destinations, embedded, operate
 from app.embedded import compose
 from store.settings import Settings
 
@@ -116,4 +116,4 @@ def test_the_operators_choice_of_gpus_holds(chosen: str, expected: list[str], mo
     ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("gpu7", False)]
 )
 def test_only_this_machine_itself_counts_as_loopback(host: str, expected: bool) -> None:
-    assert operate._is_loopback(host) is expected
+    assert destinations.is_loopback(host) is expected
