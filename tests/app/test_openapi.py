@@ -22,6 +22,7 @@ from tests.app.world import Head, World, picture
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 ACCEPT = "python -m tests.app.test_openapi"
+OF_SOME_STATES = ("/resume", "/retry", "/extend")  # chance seldom meets a job that stands so; test_jobs.py does
 EXAMPLES = 25  # drawn for each operation, besides those that walk along its limits
 
 
@@ -95,7 +96,8 @@ def test_every_answer_is_one_that_the_document_describes(schema: Any) -> None:
     assert len(statuses) == len(list(schema.get_all_operations()))
     for operation, seen in statuses.items():
         assert max(seen) < 500, operation
-        assert min(seen) < 300, f"{operation} was never asked something it could answer"
+        if not operation.endswith(OF_SOME_STATES):
+            assert min(seen) < 300, f"{operation} was never asked something it could answer"
 
 
 def found_in(recorder: Any) -> Iterator[str]:
