@@ -46,7 +46,7 @@ def compose(settings: Settings, sockets: Path, worker_count: int | None = None) 
     if "redis_url" not in settings.model_fields_set:
         path = sockets / "redis.sock"
         redis_url = f"redis+socket://{path}"
-        redis.append(Process("Redis server", _redis_command(path), {}, log_path(settings, "redis"), STOP_PATIENCE))
+        redis.append(Process("Redis server", redis_command(path), {}, log_path(settings, "redis"), STOP_PATIENCE))
     told = {
         "GANYMEDE_HOME": str(settings.home.absolute()),
         "GANYMEDE_HOST": settings.host,
@@ -81,7 +81,8 @@ def gpus() -> list[str]:
     return [str(number) for number in range(listed.stdout.count("GPU-"))]  # one such id a card; its slices have MIG-
 
 
-def _redis_command(path: Path) -> list[str]:
+def redis_command(path: Path) -> list[str]:
+    """Return the command line of a Redis that listens on a socket; raise CannotStart where none is to be had."""
     # A lost ring costs seconds, so nothing is kept on disk; the socket is the owner's alone and no port is opened.
     options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "appendonly": "no", "save": ""}
     return [_redis_server(), *(word for name, value in options.items() for word in (f"--{name}", value))]

@@ -12,13 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 
 POLL_SECONDS = 0.2
-SETTLED = timedelta(seconds=30)  # a process that lived this long did start; its next death is a new story
-DEATHS_ALLOWED = 3  # in a row, none of them settled
+SETTLED = timedelta(seconds=5)  # a process that lived this long did start; its next death is a new story
+DEATHS_ALLOWED = 3  # in a row, of a process that has never settled
+LONGEST_WAIT_SECONDS = 30
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class KeepsDying(Exception):
-    """A process died as often as is allowed without ever settling."""
+    """A process died as often as is allowed and has never settled."""
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Process:
     environment: Mapping[str, str]
     log: Path
     patience: timedelta  # how long it may take to stop when asked
-    deaths: int = 0
+    deaths: int = 0  # in a row, each before it settled
+    proven: bool = False  # whether it has ever settled
     restart_at: float | None = None
     _started_at: float = 0.0
     _running: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -83,7 +85,10 @@ class Process:
 
 
 def revive(processes: Sequence[Process], say: Callable[[str], None]) -> None:
-    """Restart what died, each death of a row after twice the wait; raise KeepsDying when that is in vain."""
+    """Restart what died, each death of a row after twice the wait; raise KeepsDying for what cannot be started.
+
+    A process that did run once is started again for as long as it takes: whatever ends it may pass by morning.
+    """
     for process in processes:
         if process.restart_at is None and (status := process.died()) is not None:
             _bury(process, status, say)
@@ -92,11 +97,13 @@ def revive(processes: Sequence[Process], say: Callable[[str], None]) -> None:
 
 
 def _bury(process: Process, status: int, say: Callable[[str], None]) -> None:
-    process.deaths = 1 if process.settled() else process.deaths + 1
+    settled = process.settled()
+    process.proven = process.proven or settled
+    process.deaths = 1 if settled else process.deaths + 1
     fate = f"The {process.name} {_ending(status)}; its log is {process.log}."
-    if process.deaths >= DEATHS_ALLOWED:
+    if process.deaths >= DEATHS_ALLOWED and not process.proven:
         raise KeepsDying(f"{fate} That was {process.deaths} times in a row.")
-    wait_seconds = 2 ** (process.deaths - 1)
+    wait_seconds = min(2 ** (process.deaths - 1), LONGEST_WAIT_SECONDS)
     say(f"{fate} Starting it again in {wait_seconds} s.")
     process.restart_at = time.monotonic() + wait_seconds
 

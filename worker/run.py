@@ -8,22 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from ganmodels import checkpoints, evaluation, health, precision, requested
 from ganmodels.batches import visible_count
 from ganmodels.checkpoints import CheckpointDamaged
-from ganmodels.datasets import Dataset, load
+from ganmodels.datasets import load
 from ganmodels.export import Exporter
 from ganmodels.family import ImageShape
-from ganmodels.specs import FAMILIES, NUMERICS_VERSION, SPEC
+from ganmodels.specs import FAMILIES, SPEC
 from ganmodels.specs.knobs import AdversarialKnobs, LabeledKnobs
 from ganmodels.training import State, start, train
 from store.artifacts import Artifacts, job_folder
 from store.errors import ArtifactNotFound
 from worker.epochs import Epochs
-from worker.failures import Diverged, NumericsChanged, classed, finite_or_raise, whole_or_raise
+from worker.failures import Diverged, classed, finite_or_raise, whole_or_raise
 from worker.judge import Judge
 from worker.messages import (
     Assignment,
@@ -40,6 +39,7 @@ from worker.messages import (
     Source,
     Stopped,
 )
+from worker.numerics import numerics_of, refuse_other_numerics, refuse_other_spec
 from worker.pictures import Written, draw
 from worker.reporter import Reporter, Send
 from worker.selection import Selection
@@ -79,7 +79,7 @@ class Run:
         precision.apply(self.spec)
         self._dataset = load(self.spec.dataset, Path(assignment.data_dir))
         numerics = numerics_of(self._dataset)
-        refuse_changes(assignment.numerics, numerics)
+        refuse_other_numerics(assignment.numerics, numerics)
         send(Resolved(spec=self.spec.model_dump(mode="json"), numerics=numerics))
         self._sources = list(assignment.sources)
         self._exporter: Exporter | None = None
@@ -185,7 +185,10 @@ class Run:
                     state = checkpoints.adopt(files, self.spec, shape, self.spec.device)
                 else:
                     state = checkpoints.restore(files, self.spec, shape, self.spec.device)
-                    progress = json.loads(files[checkpoints.CARD])["progress"]
+                    card = json.loads(files[checkpoints.CARD])
+                    if source.owner == self._job_id:
+                        refuse_other_spec(card["spec"], self.spec)
+                    progress = card["progress"]
             except (CheckpointDamaged, ArtifactNotFound) as damage:
                 self._send(Damaged(owner=source.owner, step=source.step, reason=str(damage)))
                 del self._sources[0]
@@ -293,23 +296,3 @@ class Run:
 def _due(step: int, every: int | None, last: bool) -> bool:
     """Tell whether validation is to be looked at: at the end too, so that the last checkpoint can be compared."""
     return bool(every) and (last or step % (every or 1) == 0)
-
-
-def numerics_of(dataset: Dataset) -> dict[str, Any]:  # Any: JSON
-    """Name what fixes the numbers beside the spec."""
-    return {
-        "dataset_digest": dataset.digest,
-        "numerics_version": NUMERICS_VERSION,
-        "instruction_set": precision.instruction_set(),
-        "torch": torch.__version__,
-    }
-
-
-def refuse_changes(earlier: dict[str, Any] | None, found: dict[str, Any]) -> None:
-    """Raise NumericsChanged when the data or the algorithms are not those the job began with."""
-    for name in ("dataset_digest", "numerics_version"):
-        if earlier is not None and earlier[name] != found[name]:
-            raise NumericsChanged(
-                f"the job began with {name} {earlier[name]}, this worker has {found[name]}; "
-                "submit the spec anew to train under the new one"
-            )

@@ -107,3 +107,32 @@ def test_a_death_long_after_the_last_counts_as_the_first(
     wait_for(lambda: process.died() is not None)
     revive([process], lambda _: None)
     assert process.deaths == 1
+
+
+def test_a_process_that_ran_once_is_never_given_up(
+    tmp_path: Path, started: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = process_of(DIE, tmp_path, started)
+    process.proven = True
+    said: list[str] = []
+    for _ in range(DEATHS_ALLOWED + 5):
+        wait_for(lambda: process.died() is not None)
+        revive([process], said.append)
+        process.restart_at = time.monotonic()
+        revive([process], said.append)
+    waits = [line.split(". ")[-1].split()[-2] for line in said]
+    assert waits == ["1", "2", "4", "8", "16", "30", "30", "30"]
+
+
+def test_a_process_is_proven_once_it_has_settled(
+    tmp_path: Path, started: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = process_of(DIE, tmp_path, started)
+    wait_for(lambda: process.died() is not None)
+    revive([process], lambda _: None)
+    assert not process.proven
+    process.start()
+    monkeypatch.setattr(processes, "SETTLED", timedelta(0))
+    wait_for(lambda: process.died() is not None)
+    revive([process], lambda _: None)
+    assert process.proven

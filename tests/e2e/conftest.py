@@ -89,11 +89,12 @@ class Running:
         return int(json.loads((self.stack.home / "up.json").read_text())["pid"])
 
     @contextmanager
-    def another_worker(self) -> Iterator[psutil.Process]:
+    def another_worker(self, **environment: str) -> Iterator[psutil.Process]:
         """A worker beside those of the stack, started as a person would; it is drained in the end."""
         with (self.stack.home / "logs" / "another.log").open("ab") as log:
             command = [*operate("worker"), "--home", str(self.stack.home)]
-            started = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            surroundings = {**os.environ, **environment}
+            started = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=surroundings)
             try:
                 yield started
             finally:

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from ganymede.stack import Stack
 from tests.e2e.conftest import Running
 from tests.store.conftest import database, database_url, migrated_file, server
+from tests.store.postgres import Server, binaries
+from tests.store.postgres import running as postgresql
 
 __all__ = ["database", "database_url", "migrated_file", "server"]
 
@@ -56,17 +59,33 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(request.node.name)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A stack with one worker that finds and heals faults within seconds."""
+@contextmanager
+def a_stack(home: Path, workers: int = 1, **settings: str) -> Iterator[Running]:
+    """Run a stack that finds and heals faults within seconds; `settings` are set in its environment."""
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in SHORT.items():
+        for name, value in {**SHORT, **settings}.items():
             environment.setenv(name, value)
         root = str(Path(__file__).parents[2])
         environment.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-        made = Running(Stack(tmp_path_factory.mktemp("home"), workers=1))
+        made = Running(Stack(home, workers=workers))
         with made.stack, made.http:
             yield made
+
+
+@contextmanager
+def a_server(**settings: str) -> Iterator[Server]:
+    """Run a PostgreSQL server of one's own."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("needs PostgreSQL: no `postgres` on PATH nor under /usr/lib/postgresql")
+    with postgresql(programs, settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with a_stack(tmp_path_factory.mktemp("home")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

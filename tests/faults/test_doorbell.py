@@ -1,67 +1,114 @@
 """A doorbell that hangs or is gone: whatever it does, jobs are taken, run and told of, a little later at most."""
 
+import signal
+import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
 
-import psutil
 import pytest
 
+from app.embedded import redis_command
+from ganymede import Client, Event
 from tests.e2e.conftest import Running
-from tests.faults.conftest import FINISHED, assert_whole
+from tests.faults.conftest import FINISHED, a_stack, assert_whole
 
 SUBMIT_SECONDS, START_SECONDS = 5.0, 20.0
+POLL_SECONDS = 10.0  # how late a job may be claimed that nobody rang for
+HEARD_SECONDS = 4.0  # and how soon it is when the doorbell works
 
 
-@contextmanager
-def frozen(running: Running) -> Iterator[None]:
-    """Redis accepts connections and says nothing."""
-    (redis,) = running.processes("redis-server")
-    redis.suspend()
-    try:
-        yield
-    finally:
-        redis.resume()
+class Redis:
+    """A Redis that is not the stack's own, so that nobody but the test starts it again."""
+
+    def __init__(self, socket: Path) -> None:
+        self.url = f"redis+socket://{socket}"
+        self._command = redis_command(socket)
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Accept connections and say nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
 
-@contextmanager
-def killed_again_and_again(running: Running) -> Iterator[None]:
-    """Redis is gone whenever one looks; the stack starts it anew each time."""
-    for redis in running.processes("redis-server"):
-        redis.kill()
-    yield
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    made = Redis(tmp_path_factory.mktemp("redis") / "s")
+    yield made
+    made.stop()
 
 
-FAULTS = pytest.mark.parametrize("fault", [frozen, killed_again_and_again], ids=lambda fault: fault.__name__)
-Fault = Callable[[Running], "contextmanager[None]"]
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, redis: Redis) -> Iterator[Running]:
+    settings = {"GANYMEDE_REDIS_URL": redis.url, "GANYMEDE_POLL_SECONDS": str(POLL_SECONDS)}
+    with a_stack(tmp_path_factory.mktemp("home"), **settings) as made:
+        yield made
+
+
+FAULTS = pytest.mark.parametrize(("fault", "end"), [("stop", "start"), ("freeze", "thaw")], ids=["gone", "frozen"])
 
 
 def survivors(running: Running) -> set[int]:
     return {process.pid for words in ("uvicorn", "celery") for process in running.processes(words)}
 
 
-@FAULTS
-def test_a_job_is_taken_and_starts_while_the_doorbell_is(running: Running, undisturbed: str, fault: Fault) -> None:
-    before = survivors(running)
-    with fault(running):  # type: ignore[attr-defined]
+def start_seconds(running: Running, job: str, asked: float) -> float:
+    running.await_state(job, "starting", "running", *FINISHED)
+    return time.monotonic() - asked
+
+
+def assert_heard_again(running: Running, digest: str) -> None:
+    """Three jobs, posted at random moments, are each claimed much sooner than anybody looks unrung."""
+    for moment in (0.0, 3.1, 5.7):
+        time.sleep(moment)
         asked = time.monotonic()
         job = running.submit()
-        assert time.monotonic() - asked < SUBMIT_SECONDS
-        running.await_state(job, "running", *FINISHED)
-        assert time.monotonic() - asked < START_SECONDS
-        assert_whole(running, job, undisturbed)
-    assert survivors(running) == before, "nothing else had to be started anew"
-    assert_whole(running, running.submit(), undisturbed)
+        assert start_seconds(running, job, asked) < HEARD_SECONDS
+        assert_whole(running, job, digest)
 
 
 @FAULTS
-def test_a_job_ends_as_it_would_when_in_the_midst_of_it_the_doorbell_is(
-    running: Running, undisturbed: str, fault: Fault
+def test_a_job_is_taken_and_starts_while_the_doorbell_is(
+    running: Running, redis: Redis, undisturbed: str, fault: str, end: str
 ) -> None:
+    before = survivors(running)
+    getattr(redis, fault)()
+    asked = time.monotonic()
     job = running.submit()
-    running.await_checkpoint(job)
-    seen = len(running.items(f"/jobs/{job}/events"))
-    with fault(running):  # type: ignore[attr-defined]
-        assert_whole(running, job, undisturbed)
-        assert len(running.items(f"/jobs/{job}/events")) > seen
-    assert all(psutil.pid_exists(pid) for pid in survivors(running))
+    assert time.monotonic() - asked < SUBMIT_SECONDS
+    assert start_seconds(running, job, asked) < START_SECONDS
+    assert_whole(running, job, undisturbed)
+    getattr(redis, end)()
+    assert_heard_again(running, undisturbed)
+    assert survivors(running) == before, "something had to be started anew"
+
+
+@FAULTS
+@pytest.mark.parametrize("fraction", [0.1, 0.9], ids=["in mid-run", "at the end"])
+def test_a_job_ends_as_it_would_and_its_events_flow_when_the_doorbell_is(
+    running: Running, redis: Redis, undisturbed: str, fault: str, end: str, fraction: float
+) -> None:
+    before = survivors(running)
+    job = running.submit()
+    heard: list[Event] = []
+    listener = threading.Thread(target=lambda: heard.extend(Client(running.stack.url).follow(job)))
+    listener.start()
+    while running.job(job)["progress"]["fraction"] < fraction:
+        time.sleep(0.05)
+    getattr(redis, fault)()
+    assert_whole(running, job, undisturbed)
+    listener.join(30)
+    assert [event.id for event in heard] == [event["id"] for event in running.items(f"/jobs/{job}/events")]
+    getattr(redis, end)()
+    assert survivors(running) == before, "something had to be started anew"

@@ -2,16 +2,27 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from tests.e2e.conftest import Running
-from tests.faults.conftest import FINISHED, Told, assert_whole
+from tests.faults.conftest import FINISHED, Told, a_server, a_stack, assert_whole
 
 ROUNDS = 20
 LONGEST = 4.0  # seconds into the run
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("home")
+    if request.param == "sqlite":
+        with a_stack(home) as made:
+            yield made
+        return
+    with a_server() as server, a_stack(home, GANYMEDE_DATABASE_URL=server.url.format("postgres")) as made:
+        yield made
 
 
 def child(running: Running) -> None:

@@ -30,11 +30,11 @@ def server() -> Iterator[str]:
     programs = postgres.binaries()
     if programs is None:
         pytest.skip("needs PostgreSQL: no `postgres` on PATH nor under /usr/lib/postgresql")
-    with postgres.running(programs) as url:
-        database = Database(url.format("postgres"))
+    with postgres.running(programs) as server:
+        database = Database(server.url.format("postgres"))
         database.migrate()
         database.close()
-        yield url
+        yield server.url
 
 
 @pytest.fixture(params=[ON_SQLITE, ON_POSTGRESQL])

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,38 +26,58 @@ def binaries() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
 
 
+class Server:
+    """One server in a folder of its own, which can be ended in several ways and started again."""
+
+    def __init__(self, programs: Path, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._who: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            shutil.chown(folder, UNPRIVILEGED)
+            self._who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
+        initdb = [programs / "initdb", "--pgdata", folder / "data", "--username", "ganymede", "--auth", "trust"]
+        options = ["--no-sync", "--encoding", "UTF8", "--locale", "C"]
+        subprocess.run([*initdb, *options], cwd=folder, check=True, capture_output=True, **self._who)
+        careless = [f"-c{setting}=off" for setting in ("fsync", "synchronous_commit", "full_page_writes")]
+        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", *careless]
+        self.url = f"postgresql+psycopg://ganymede@/{{}}?host={folder}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        environment = {**os.environ, **self._environment}
+        with (self._folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, env=environment, stdout=log, stderr=log, **self._who
+            )
+        self._wait()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: by SIGINT at once, cutting open connections; by SIGQUIT as in a crash, so that it must recover."""
+        self._process.send_signal(how)
+        self._process.wait(START_SECONDS)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(f"host={self._folder} user=ganymede dbname=postgres").close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert time.monotonic() < deadline, "PostgreSQL did not start"
+                time.sleep(0.05)
+            else:
+                return
+
+
 @contextmanager
-def running(programs: Path) -> Iterator[str]:
-    """Start a server on a Unix socket, yield its URL without a database name, and stop it by its own process id."""
+def running(programs: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Start a server on a Unix socket; its `url` has a hole where the database's name goes."""
     folder = Path(tempfile.mkdtemp(prefix="ganymede-pg-", dir="/tmp"))  # a socket's path must be short
-    who: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        shutil.chown(folder, UNPRIVILEGED)
-        who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
-    data = folder / "data"
-    initdb = [programs / "initdb", "--pgdata", data, "--username", "ganymede", "--auth", "trust", "--no-sync"]
-    subprocess.run([*initdb, "--encoding", "UTF8", "--locale", "C"], cwd=folder, check=True, capture_output=True, **who)
-    careless = [f"-c{setting}=off" for setting in ("fsync", "synchronous_commit", "full_page_writes")]
-    command = [programs / "postgres", "-D", data, "-k", folder, "-h", "", *careless]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **who)
+    server = Server(programs, folder, environment or {})
+    server.start()
     try:
-        _wait(server, folder)
-        yield f"postgresql+psycopg://ganymede@/{{}}?host={folder}"
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown: open connections are cut
-        server.wait(START_SECONDS)
+        server.stop()
         shutil.rmtree(folder)
-
-
-def _wait(server: subprocess.Popen[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            psycopg.connect(f"host={folder} user=ganymede dbname=postgres").close()
-        except psycopg.OperationalError:
-            assert server.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, "PostgreSQL did not start"
-            time.sleep(0.05)
-        else:
-            return

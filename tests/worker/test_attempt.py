@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from store import jobs
 from store.lifecycle import JobState
 from store.tables import jobs as job_rows
 from tests.worker.conftest import Bench, kill, training_children
@@ -137,6 +138,25 @@ def test_data_that_changed_under_a_job_is_refused_by_name(bench: Bench) -> None:
     assert ended.error is not None
     assert ended.error["code"] == "numerics_changed"
     assert "numerics_version 0" in ended.error["message"]
+
+
+def test_a_spec_that_changed_under_a_job_is_refused_by_name_and_a_retry_goes_on(bench: Bench) -> None:
+    job = bench.submit()
+    with bench.worker():
+        bench.wait_for_checkpoint(job)
+    kept = bench.read(job).spec
+    with bench.database.write() as connection:
+        connection.execute(update(job_rows).values(spec={**kept, "batch_size": kept["batch_size"] + 1}))
+    with bench.worker():
+        ended = bench.finish(job)
+    assert ended.error is not None
+    assert (ended.state, ended.error["code"]) == (JobState.FAILED, "numerics_changed")
+    assert f"batch_size {kept['batch_size']}, the job's spec has {kept['batch_size'] + 1}" in ended.error["message"]
+    with bench.database.write() as connection:
+        again = jobs.retry(connection, job.id)
+    with bench.worker():
+        ended = bench.finish(again)
+    assert (ended.state, ended.error) == (JobState.SUCCEEDED, None)
 
 
 def test_a_data_set_that_cannot_be_had_fails_at_once_saying_where_it_was_looked_for(bench: Bench) -> None:

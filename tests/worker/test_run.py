@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from ganmodels.datasets import DatasetUnavailable
+from ganmodels.specs import SPEC
 from worker.failures import Diverged, NumericsChanged, classed, finite_or_raise
 from worker.messages import REPORT, Progress
+from worker.numerics import refuse_other_numerics, refuse_other_spec
 from worker.reporter import Reporter
-from worker.run import refuse_changes
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_name_and_step() -> None:
@@ -35,12 +36,23 @@ def test_failures_are_classed_by_whether_trying_again_may_help(error: Exception,
 
 def test_a_resumed_job_must_find_the_data_and_the_algorithms_it_began_with() -> None:
     found = {"dataset_digest": "a", "numerics_version": 1, "torch": "2"}
-    refuse_changes(None, found)
-    refuse_changes({**found, "torch": "1"}, found)
+    refuse_other_numerics(None, found)
+    refuse_other_numerics({**found, "torch": "1"}, found)
     with pytest.raises(NumericsChanged, match="dataset_digest b, this worker has a"):
-        refuse_changes({**found, "dataset_digest": "b"}, found)
+        refuse_other_numerics({**found, "dataset_digest": "b"}, found)
     with pytest.raises(NumericsChanged, match="numerics_version 0"):
-        refuse_changes({**found, "numerics_version": 0}, found)
+        refuse_other_numerics({**found, "numerics_version": 0}, found)
+
+
+def test_a_checkpoint_must_have_been_written_under_the_job_s_spec() -> None:
+    spec = SPEC.validate_python({"family": "cgan", "dataset": "digits", "total_steps": 100})
+    kept = spec.model_dump(mode="json")
+    refuse_other_spec(kept, spec)
+    refuse_other_spec({name: value for name, value in kept.items() if name != "batch_size"}, spec)
+    refuse_other_spec({**kept, "gone": 1}, spec)
+    for name in ("batch_size", "seed", "total_steps"):
+        with pytest.raises(NumericsChanged, match=f"{name} 7, the job's spec has {kept[name]}; `retry`"):
+            refuse_other_spec({**kept, name: 7}, spec)
 
 
 def test_points_are_sent_together_and_none_is_lost() -> None:
