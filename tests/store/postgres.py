@@ -39,7 +39,7 @@ class Server:
         initdb = [programs / "initdb", "--pgdata", folder / "data", "--username", "ganymede", "--auth", "trust"]
         options = ["--no-sync", "--encoding", "UTF8", "--locale", "C"]
         subprocess.run([*initdb, *options], cwd=folder, check=True, capture_output=True, **self._who)
-        careless = [f"-c{setting}=off" for setting in ("fsync", "synchronous_commit", "full_page_writes")]
+        careless = [f"-c{setting}=off" for setting in ("fsync", "full_page_writes")]  # a crash of the machine aside
         self._command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", *careless]
         self.url = f"postgresql+psycopg://ganymede@/{{}}?host={folder}"
 
