@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from app.destinations import is_loopback
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
 from app.processes import POLL_SECONDS, KeepsDying, revive
+from store import hosts
 from store.database import Database
 from store.settings import Settings
 
@@ -57,6 +58,7 @@ def up(
         with _alone_in(folder), _socket_folder(folder) as sockets:
             port = _listenable(settings.host, settings.port)
             settings = settings.model_copy(update={"port": port})
+            hosts.claim(settings.database)  # before the workers look, which start before the API does
             Database(settings.database).migrate()
             _run(settings, compose(settings, sockets, workers))
 

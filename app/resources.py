@@ -11,6 +11,7 @@ from app.broadcast import Broadcast
 from app.caretaker import Caretaker
 from app.messenger import Messenger
 from app.serving.graphs import Graphs
+from store import hosts
 from store.artifacts import Artifacts
 from store.database import Database
 from store.settings import Settings
@@ -37,6 +38,7 @@ class Resources:
 
 def open_resources(settings: Settings) -> Resources:
     """Open the database, the artifacts and the doorbell, and start the thread that looks after them."""
+    hosts.claim(settings.database)
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
     caretaker = Caretaker(settings, database, artifacts)
     caretaker.start()

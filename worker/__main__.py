@@ -3,6 +3,9 @@
 import os
 import sys
 
+from store import hosts
+from store.settings import Settings
+
 LOG_LEVEL = "INFO"
 
 
@@ -19,6 +22,10 @@ def command() -> list[str]:
 
 def main() -> None:
     """Become Celery: the process id stays, so signals sent to this worker reach it."""
+    try:
+        hosts.refuse_other(Settings().database)
+    except hosts.OtherHost as refusal:
+        sys.exit(str(refusal))
     os.execv(sys.executable, command())
 
 

@@ -129,6 +129,25 @@ def test_what_is_removed_is_gone_and_what_is_gone_may_be_removed(artifacts: Arti
     assert not (Path(artifacts.url) / "jobs" / "1").exists(), "an empty folder is nobody's"
 
 
+def test_what_a_killed_writer_left_of_a_file_is_found_and_removed(artifacts: Artifacts) -> None:
+    command = [sys.executable, "-c", WRITER, artifacts.url, str(LENGTH)]
+    root = Path(artifacts.url)
+    halves: list[Path] = []
+    while not halves:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(0.001)
+            writer.kill()
+        halves = list(root.glob("*#*"))
+    (root / "jobs" / "1").mkdir(parents=True)
+    halves[0].rename(root / "jobs" / "1" / halves[0].name)
+    artifacts.put("jobs/2/card.json", b"{}")
+    assert artifacts.files("jobs/1") == [f"jobs/1/{halves[0].name}"]
+    artifacts.delete("jobs/1")
+    assert [path.name for path in (root / "jobs").iterdir()] == ["2"]
+
+
 def test_a_place_that_cannot_be_written_says_so_in_a_line(artifacts: Artifacts) -> None:
     artifacts.put("jobs", b"a file where a folder should be")
     with pytest.raises(FilesUnavailable) as fault:
