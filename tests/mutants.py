@@ -83,6 +83,62 @@ MUTANTS = (
         "",
         "tests/store/test_fencing.py",
     ),
+    Mutant(
+        "a job is resumed under whatever spec it has now",
+        "worker/numerics.py",
+        "        if kept[name] != mine[name]:",
+        "        if False:",
+        "tests/worker/test_run.py",
+    ),
+    Mutant(
+        "retention lets the best go",
+        "store/checkpoints.py",
+        "*([best.step] if best else []), ",
+        "",
+        "tests/store/test_checkpoints.py",
+    ),
+    Mutant(
+        "a checkpoint that another job is to begin with is let go",
+        "store/checkpoints.py",
+        ", *_awaited(connection, job_number)}",
+        "}",
+        "tests/store/test_checkpoints.py tests/store/test_carrying_on.py",
+    ),
+    Mutant(
+        "the sweep takes what a living attempt writes",
+        "store/sweeping.py",
+        "        and not (live and file.startswith(live))\n",
+        "",
+        "tests/store/test_sweeping.py",
+    ),
+    Mutant(
+        "an event stream begins anew whatever was seen",
+        "app/routes/events.py",
+        "_stream(held.broadcast, job.number, seen)",
+        "_stream(held.broadcast, job.number, after)",
+        "tests/app/test_stream.py",
+    ),
+    Mutant(
+        "webhooks go to private addresses",
+        "app/destinations.py",
+        "            if not address.is_global or address.is_multicast:",
+        "            if False:",
+        "tests/app/test_webhooks.py",
+    ),
+    Mutant(
+        "webhooks follow redirects",
+        "app/messenger.py",
+        "            if answer.is_redirect:",
+        "            if False:",
+        "tests/app/test_webhooks.py",
+    ),
+    Mutant(
+        "a worker takes any machine's SQLite",
+        "store/hosts.py",
+        "(used_on := mark.read_text()) != (here := _this_host())",
+        "not (used_on := mark.read_text()) + (here := _this_host())",
+        "tests/store/test_hosts.py",
+    ),
 )
 
 
