@@ -1,4 +1,4 @@
-"""A run's progress: points gathered and sent twice a second, with the speed since the last time."""
+"""A run's progress: the first step at once, then points gathered and sent twice a second, with the speed since then."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ class Reporter:
         self._step = self._sent_step = step
         self._batch_size = batch_size
         self._points: list[tuple[int, dict[str, float]]] = []
-        self._sent_at = time.monotonic()
+        self._sent_at: float | None = None
         self.newest: dict[str, float] = {}
 
     def step(self, step: int) -> None:
-        """Note that a step is done."""
+        """Note that a step is done; the first is told at once, and its time, as it warms up, is no speed."""
         self._step = step
-        if time.monotonic() - self._sent_at >= REPORT_SECONDS:
+        if self._sent_at is None or time.monotonic() - self._sent_at >= REPORT_SECONDS:
             self.flush()
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -37,7 +37,8 @@ class Reporter:
         """Send what there is."""
         now = time.monotonic()
         done = self._step - self._sent_step
-        speed = done * self._batch_size / (now - self._sent_at) if done and now > self._sent_at else None
+        took = 0.0 if self._sent_at is None else now - self._sent_at
+        speed = done * self._batch_size / took if done and took else None
         if done or self._points:
             self._send(Progress(step=self._step, points=self._points, images_per_second=speed))
         self._points, self._sent_at, self._sent_step = [], now, self._step

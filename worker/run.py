@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch._inductor.config  # a second of imports that a job's first `use_deterministic_algorithms` would bring
 from torch import Tensor
 
 from ganmodels import checkpoints, evaluation, health, precision, requested

@@ -1,4 +1,7 @@
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +12,8 @@ from worker.failures import Diverged, NumericsChanged, classed, finite_or_raise
 from worker.messages import REPORT, Progress
 from worker.numerics import refuse_other_numerics, refuse_other_spec
 from worker.reporter import Reporter
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_name_and_step() -> None:
@@ -53,6 +58,34 @@ def test_a_checkpoint_must_have_been_written_under_the_job_s_spec() -> None:
     for name in ("batch_size", "seed", "total_steps"):
         with pytest.raises(NumericsChanged, match=f"{name} 7, the job's spec has {kept[name]}; `retry`"):
             refuse_other_spec({**kept, name: 7}, spec)
+
+
+def test_a_warm_child_has_imported_what_a_job_needs_of_pytorch(tmp_path: Path) -> None:
+    script = f"""
+import sys, threading
+from ganmodels.specs import SPEC
+from worker.messages import Assignment
+from worker.run import Run
+
+before = set(sys.modules)
+spec = SPEC.validate_python({{"family": "cgan", "dataset": "digits", "evaluate_every": None}}).model_dump(mode="json")
+asked = Assignment(job_id="job", token=1, spec=spec, numerics=None, sources=[], artifacts="{tmp_path}", data_dir="")
+Run(asked, lambda report: None, threading.Event())
+print(*(name for name in set(sys.modules) - before if name.startswith("torch.")))
+"""
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(loaded.stdout.split()) < 10, loaded.stdout
+
+
+def test_the_first_step_is_told_at_once_and_its_time_is_no_speed() -> None:
+    sent: list[Progress] = []
+    reporter = Reporter(sent.append, step=10, batch_size=4)  # type: ignore[arg-type]
+    for step in (11, 12, 13):
+        reporter.step(step)
+    assert [(report.step, report.images_per_second) for report in sent] == [(11, None)]
+    reporter.flush()
+    assert sent[-1].step == 13
+    assert sent[-1].images_per_second is not None
 
 
 def test_points_are_sent_together_and_none_is_lost() -> None:
