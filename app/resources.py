@@ -1,7 +1,8 @@
 """What a request may hold: a transaction, the files, the networks, the doorbell."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,6 +17,8 @@ from store.artifacts import Artifacts
 from store.database import Database
 from store.settings import Settings
 
+TRANSACTIONS = 40  # of requests at once: no fewer than threads to run them, and fewer than the database's connections
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -28,6 +31,7 @@ class Resources:
     caretaker: Caretaker
     broadcast: Broadcast
     messenger: Messenger
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS))
 
     def close(self) -> None:
         """Let go of everything, the thread that uses the rest first."""
@@ -47,26 +51,34 @@ def open_resources(settings: Settings) -> Resources:
     return Resources(settings, database, artifacts, Graphs(artifacts), caretaker, Broadcast(database), messenger)
 
 
-def _resources(request: Request) -> Resources:
+async def _held(request: Request) -> Resources:  # a plain function would cost a trip to another thread
     resources: Resources = request.app.state.resources
     return resources
 
 
-async def _held(request: Request) -> Resources:  # a plain function would cost a trip to another thread
-    return _resources(request)
+Held = Annotated[Resources, Depends(_held)]
 
 
-def _reading(request: Request) -> Iterator[Connection]:
-    with _resources(request).database.read() as connection:
-        yield connection
-
-
-def _writing(request: Request) -> Iterator[Connection]:
-    with _resources(request).database.write() as connection:
-        yield connection
+async def _turn(held: Held) -> AsyncIterator[None]:
+    """Wait for one's turn on the loop: in threads, those without a connection keep out those that have one."""
+    async with held.turns:
+        yield
 
 
 # `scope="function"`: the transaction is over, and its commit certain, before the answer is sent.
+Turn = Annotated[None, Depends(_turn, scope="function")]
+
+
+def _reading(held: Held, turn: Turn) -> Iterator[Connection]:
+    with held.database.read() as connection:
+        yield connection
+
+
+def _writing(held: Held, turn: Turn) -> Iterator[Connection]:
+    with held.database.write() as connection:
+        yield connection
+
+
+# A transaction lasts from here on: what a client is waited for belongs before it among a route's parameters.
 Reading = Annotated[Connection, Depends(_reading, scope="function")]
 Writing = Annotated[Connection, Depends(_writing, scope="function")]
-Held = Annotated[Resources, Depends(_held)]

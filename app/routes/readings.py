@@ -56,9 +56,9 @@ ContentType = Annotated[str | None, Header(include_in_schema=False)]
     openapi_extra=dict(UPLOAD),
 )
 def classify(
+    body: WholeBody,
     connection: Reading,
     held: Held,
-    body: WholeBody,
     job: JobWanted = None,
     step: StepWanted = "latest",
     content_type: ContentType = None,
@@ -85,9 +85,9 @@ def classify(
     openapi_extra=dict(UPLOAD),
 )
 def score(
+    body: WholeBody,
     connection: Reading,
     held: Held,
-    body: WholeBody,
     label: LabelShown = None,
     job: JobWanted = None,
     step: StepWanted = "latest",
