@@ -51,6 +51,7 @@ up: setup ## Start the whole stack on embedded defaults
 bench: setup ## Measure how fast families train and a trained generator is served
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.starts
+	$(BIN)/python -m benchmarks.events
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 bench-papers: setup ## Run what docs/results.md still lacks and write it anew; hours, resumable
