@@ -44,7 +44,7 @@ def main() -> None:
         ids = [client.submit(family="cgan", dataset="digits").id for _ in range(JOBS)]
         spawned, url = multiprocessing.get_context("spawn"), f"sqlite:///{home / 'ganymede.db'}"
         over = spawned.Event()
-        writer = spawned.Process(target=write, args=(url, asked.rate, over))
+        writer = spawned.Process(target=write, args=(url, asked.rate, over), daemon=True)
         writer.start()
         while {client.job(id).state for id in ids} != {"running"}:
             time.sleep(0.1)
@@ -80,6 +80,8 @@ async def listen(port: int, ids: Sequence[str], clients: int, seconds: float, ov
     heard: list[Heard] = [[] for _ in range(clients)]
     following = [asyncio.create_task(follow(port, ids[n % JOBS], one)) for n, one in enumerate(heard)]
     while not all(heard):
+        if any(each.done() for each in following):
+            raise SystemExit("The API turned a client away.")
         await asyncio.sleep(0.1)
     began, used = time.time(), sum(api.cpu_times()[:2])
     await asyncio.sleep(seconds)
