@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch._inductor.config  # a second of imports that a job's first `use_deterministic_algorithms` would bring
+import torch._inductor.config  # noqa: F401  # what a job's first `use_deterministic_algorithms` would import, a second long
 from torch import Tensor
 
 from ganmodels import checkpoints, evaluation, health, precision, requested
