@@ -11,7 +11,7 @@ from ganmodels.specs import FAMILIES
 from store.clock import now
 from store.errors import CheckpointNotFound, CheckpointPruned
 from store.lifecycle import TERMINAL
-from store.tables import checkpoints, jobs
+from store.tables import aliases, checkpoints, jobs
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def mark_damaged(connection: Connection, job_number: int, step: int) -> None:
 
 
 def prune(connection: Connection, job_number: int, keep: int) -> list[str]:
-    """Let go of all but the `keep` newest whole checkpoints, the best, and those that other jobs are to begin with.
+    """Let go of whole checkpoints but the `keep` newest, the best, those other jobs begin with, those with an alias.
 
     Returns the folders that nothing points at any more.
     """
@@ -165,7 +165,8 @@ def prune(connection: Connection, job_number: int, keep: int) -> list[str]:
     if len(steps) <= keep:
         return []
     best = milestones(connection, [job_number])[job_number][1]
-    needed = {*steps[:keep], *([best.step] if best else []), *_awaited(connection, job_number)}
+    awaited, pinned = _awaited(connection, job_number), _pinned(connection, job_number)
+    needed = {*steps[:keep], *([best.step] if best else []), *awaited, *pinned}
     spent = (checkpoints.c.job_number == job_number, checkpoints.c.step.in_(set(steps) - needed))
     query = update(checkpoints).where(*spent).values(pruned_at=now()).returning(checkpoints.c.folder)
     return list(connection.scalars(query))
@@ -183,6 +184,12 @@ def _awaited(connection: Connection, job_number: int) -> set[int]:
     """Find the steps that other jobs have yet to begin with."""
     job_id = connection.execute(select(jobs.c.id).where(jobs.c.number == job_number)).scalar_one()
     return {heir.origin["step"] for heir in connection.execute(heirs(job_id))}
+
+
+def _pinned(connection: Connection, job_number: int) -> set[int]:
+    """Find the steps that aliases point at; the newest and the best are kept anyway."""
+    named = connection.scalars(select(aliases.c.step).where(aliases.c.job_number == job_number))
+    return {step for step in named if isinstance(step, int)}
 
 
 def _whole(job_number: int) -> Select[Any]:

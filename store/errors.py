@@ -73,6 +73,14 @@ class StillNeeded(StoreError):
         self.state = state
 
 
+class StillNamed(StoreError):
+    """An alias points at this job."""
+
+
+class AliasNotFound(StoreError):
+    """No alias has this name."""
+
+
 class IdempotencyConflict(StoreError):
     """The idempotency key was used before with another body."""
 

@@ -24,6 +24,7 @@ from store.errors import (
     NoFurther,
     NotInState,
     OriginNotFound,
+    StillNamed,
     StillNeeded,
     TransitionRefused,
 )
@@ -133,6 +134,12 @@ def get(connection: Connection, job_id: str) -> Job:
     return of_row(row)
 
 
+def locked(connection: Connection, job_id: str) -> Job:
+    """Read a job whose row is locked, so that a claim on its way cannot turn a look at it into a refusal."""
+    connection.execute(select(jobs.c.number).where(jobs.c.id == job_id).with_for_update())
+    return get(connection, job_id)
+
+
 def page(connection: Connection, filters: Filters, after: str | None, limit: int) -> tuple[list[Job], bool]:
     """Return up to `limit` jobs, newest first, that come after the job `after`, and whether more follow."""
     query = select(*COLUMNS).order_by(jobs.c.number.desc()).limit(limit + 1)
@@ -196,7 +203,7 @@ def resume(connection: Connection, job_id: str) -> Job:
 
     A job that waits or trains anyway stays as it is. Raises JobNotFound, or TransitionRefused.
     """
-    job = _locked(connection, job_id)
+    job = locked(connection, job_id)
     if job.state in (JobState.QUEUED, JobState.STARTING, JobState.RUNNING):
         return job
     reason = "resumed on request"
@@ -217,7 +224,7 @@ def retry(connection: Connection, job_id: str) -> Job:
 
     Raises JobNotFound, or NotInState.
     """
-    job = _locked(connection, job_id)
+    job = locked(connection, job_id)
     if job.state not in RETRIED:
         raise NotInState(job.state, "retried", RETRIED)
     return _go_on(connection, job, SPEC.validate_python(job.spec), "retry")
@@ -228,7 +235,7 @@ def extend(connection: Connection, job_id: str, total_steps: int) -> Job:
 
     Raises JobNotFound, NotInState, or NoFurther.
     """
-    job = _locked(connection, job_id)
+    job = locked(connection, job_id)
     if job.state not in EXTENDED:
         raise NotInState(job.state, "extended", EXTENDED)
     if total_steps <= job.step:
@@ -239,13 +246,17 @@ def extend(connection: Connection, job_id: str, total_steps: int) -> Job:
 def delete(connection: Connection, job_id: str) -> None:
     """Forget a finished job and all that is told of it; its files are left to the caller.
 
-    Raises JobNotFound, NotInState, or StillNeeded while another job has yet to begin with a checkpoint of this one.
+    Raises JobNotFound, NotInState, StillNeeded while another job has yet to begin with a checkpoint of this one, or
+    StillNamed while an alias points at it.
     """
-    job = _locked(connection, job_id)
+    job = locked(connection, job_id)
     if not job.terminal:
         raise NotInState(job.state, "deleted", TERMINAL)
     if heir := connection.execute(checkpoints.heirs(job_id).limit(1)).one_or_none():
         raise StillNeeded(heir.id, heir.state)
+    named = select(tables.aliases.c.name).where(tables.aliases.c.job_number == job.number).limit(1)
+    if name := connection.scalar(named):
+        raise StillNamed(f"the model {name} points at job {job_id}: point it at another, or delete it, first")
     connection.execute(delete_rows(jobs).where(jobs.c.number == job.number))
 
 
@@ -277,17 +288,11 @@ def _origin(connection: Connection, spec: Knobs) -> Json | None:
 
 def _ask(connection: Connection, job_id: str, target: JobState, asked: JobState, reason: str) -> Job:
     """Move a job to `target`, or to `asked` where a worker must let go of it first."""
-    job = _locked(connection, job_id)
+    job = locked(connection, job_id)
     if job.state in (target, asked):
         return job
     at_once = target in TRANSITIONS[job.state]
     move(connection, job.number, target if at_once else asked, jobs.c.state == job.state, state_reason=reason)
-    return get(connection, job_id)
-
-
-def _locked(connection: Connection, job_id: str) -> Job:
-    """Read a job whose row is locked, so that a claim on its way cannot turn a look at it into a refusal."""
-    connection.execute(select(jobs.c.number).where(jobs.c.id == job_id).with_for_update())
     return get(connection, job_id)
 
 

@@ -143,6 +143,16 @@ checkpoints = Table(
     Column("pruned_at", Instant),
 )
 
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("job_number", Number, ForeignKey("jobs.number"), nullable=False),  # a job that serves is not deleted
+    Column("step", JSON, nullable=False),  # `latest`, `best` or a number
+    Column("updated_at", Instant, nullable=False),
+    Index("ix_aliases_job_number", "job_number"),
+)
+
 previews = Table(
     "previews",
     metadata,

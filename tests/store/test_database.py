@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select
 
-from store import claims, jobs, tables, workers
+from store import aliases, claims, jobs, tables, workers
 from store.clock import later, now
 from store.database import MIGRATIONS, Database
 from store.previews import Picture
@@ -27,6 +27,7 @@ def test_a_transaction_that_raises_leaves_no_trace(database: Database) -> None:
         jobs.submit(connection, scenes.spec(), "key")
         claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
+        aliases.put(connection, "default", held.job.id, 5)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
         claims.succeed(connection, held)
         raise KeyboardInterrupt
@@ -123,6 +124,7 @@ def fill(database: Database) -> None:
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
         claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
         claims.preview(connection, held, 5, Picture("path", "0" * 64, 80, 80, None))
+        aliases.put(connection, "default", held.job.id, 5)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
     assert all(scenes.dump(database).values())
 
