@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from app.errors import MEDIA_TYPE
 from app.serving.documents import ImagesDocument, SampleDocument
 from ganmodels.specs import FAMILIES, SPEC, FamilyFacts
+from store.aliases import Alias, Step
 from store.attempts import Attempt
 from store.checkpoints import Checkpoint, Milestone
 from store.events import Event
@@ -56,7 +57,7 @@ MEANINGS: Mapping[int, str] = {
     304: "The copy at hand is still good.",
     400: "The body is declared as JSON and is none.",
     404: "Nothing has this id, or it has no such part.",
-    409: "Not in the state that the job is in, or not while another needs it.",
+    409: "Not in the state that the job is in, or not while another job or a model needs it.",
     410: "It existed and was removed by retention.",
     413: "The body, or an image in it, is too large.",
     415: "The body is not declared as what is read here.",
@@ -211,8 +212,8 @@ class JobDocument(BaseModel):
                 **{name: getattr(job, name) for name in same},
                 "progress": _progress(job),
                 "queue_position": queue_position,
-                "latest_checkpoint": _milestone(job, latest),
-                "best_checkpoint": _milestone(job, best),
+                "latest_checkpoint": _milestone(job.id, latest),
+                "best_checkpoint": _milestone(job.id, best),
                 "urls": urls,
             }
         )
@@ -330,6 +331,26 @@ class PreviewDocument(BaseModel):
         return cls.model_validate({**shown, "url": f"/jobs/{job_id}/previews/{preview.step}.png"})
 
 
+class ModelDocument(BaseModel):
+    """A name that serves."""
+
+    object: Literal["model"] = "model"
+    name: str
+    job: Annotated[str, Field(description="The id of the job that it stands for.")]
+    step: Annotated[Step, Field(description="Which checkpoint of that job: `latest`, `best` or that of a step.")]
+    checkpoint: Annotated[
+        MilestoneDocument | None, Field(description="The checkpoint that this is now; null while there is none.")
+    ]
+    updated_at: Annotated[datetime, Field(description="When the name was last given.")]
+    url: Url
+
+    @classmethod
+    def of(cls, alias: Alias, checkpoint: Checkpoint | None) -> "ModelDocument":
+        """Describe an alias."""
+        now = _milestone(alias.job, checkpoint)
+        return cls.model_validate({**vars(alias), "checkpoint": now, "url": f"/models/{alias.name}"})
+
+
 class FamilyDocument(BaseModel):
     """A kind of GAN that can be asked for."""
 
@@ -419,10 +440,10 @@ def _progress(job: Job) -> Progress:
     )
 
 
-def _milestone(job: Job, found: Milestone | None) -> MilestoneDocument | None:
+def _milestone(job_id: str, found: Milestone | Checkpoint | None) -> MilestoneDocument | None:
     if found is None:
         return None
-    url = f"/jobs/{job.id}/checkpoints/{found.step}"
+    url = f"/jobs/{job_id}/checkpoints/{found.step}"
     return MilestoneDocument(step=found.step, created_at=found.created_at, url=url)
 
 

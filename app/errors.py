@@ -4,7 +4,7 @@ The store and the API raise what happened, by name; this file alone knows the st
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -27,12 +27,14 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.JobNotFound: (404, "job-not-found", "No such job"),
     errors.CheckpointNotFound: (404, "checkpoint-not-found", "No such checkpoint"),
     errors.CheckpointPruned: (410, "checkpoint-pruned", "Checkpoint removed"),
+    errors.AliasNotFound: (404, "model-not-found", "No such model"),
     errors.PreviewNotFound: (404, "preview-not-found", "No such preview"),
     errors.ArtifactNotFound: (503, "file-damaged", "Stored file damaged"),
     errors.FilesUnavailable: (503, "files-unavailable", "Files unavailable"),
     errors.TransitionRefused: (409, "transition-refused", "Not in this state"),
     errors.NotInState: (409, "not-in-state", "Not in this state"),
     errors.StillNeeded: (409, "still-needed", "Still needed"),
+    errors.StillNamed: (409, "still-needed", "Still needed"),
     errors.NoFurther: (422, "invalid-input", "Invalid input"),
     errors.OriginNotFound: (422, "invalid-input", "Invalid input"),
     errors.IdempotencyConflict: (422, "idempotency-conflict", "Idempotency key used before"),
@@ -143,9 +145,15 @@ async def _invalid(request: Request, error: Exception) -> Response:
         found = inputs.shown(request.headers.get("content-type"))
         detail = f"Send JSON with `Content-Type: application/json`; found {found}."
         return problem(415, "unsupported-media-type", "Unsupported media type", detail)
-    found_faults = inputs.faults(findings, error.body)
+    found_faults = inputs.faults(findings, error.body, _fields(request))
     named = ", ".join(fault["pointer"] or "the body" for fault in found_faults)
     return problem(422, "invalid-input", "Invalid input", f"Wrong or missing: {named}.", errors=found_faults)
+
+
+def _fields(request: Request) -> Collection[str]:
+    """Return the fields of the body that the route takes; none where they depend on the family."""
+    body = request.scope["route"].body_field
+    return getattr(body.field_info.annotation, "model_fields", ()) if body else ()
 
 
 async def _http(request: Request, error: Exception) -> Response:

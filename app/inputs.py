@@ -15,13 +15,16 @@ Finding = Mapping[str, Any]  # Any: pydantic's error dictionaries
 Fault = dict[str, str]
 
 
-def faults(findings: Sequence[Finding], body: object) -> list[Fault]:
-    """Return `{pointer, detail}` for each place that is wrong, the alternatives of a union put into one."""
+def faults(findings: Sequence[Finding], body: object, fields: Collection[str]) -> list[Fault]:
+    """Return `{pointer, detail}` for each place that is wrong, the alternatives of a union put into one.
+
+    `fields` are those of the body; none where it is a spec, whose knobs depend on the family.
+    """
     details: dict[str, list[str]] = {}
     for finding in findings:
         if finding["type"] not in NOISE:
             said = details.setdefault(_pointer(finding, body), [])
-            said += [detail for detail in [_detail(finding, body)] if detail not in said]
+            said += [detail for detail in [_detail(finding, body, fields)] if detail not in said]
     return [{"pointer": pointer, "detail": " Or: ".join(said)} for pointer, said in details.items()]
 
 
@@ -66,15 +69,18 @@ def _leads_on(body: object, step: str | int) -> bool:
     return isinstance(body, list) and isinstance(step, int) and step < len(body)
 
 
-def _detail(finding: Finding, body: object) -> str:
+def _detail(finding: Finding, body: object, fields: Collection[str]) -> str:
     place, *path = finding["loc"]
     found, context = finding.get("input"), finding.get("ctx", {})
     if finding["type"] == "missing":
         return "This is required." if place != "body" or path else "A JSON body is required."
+    if finding["type"] == "model_attributes_type" and fields:
+        return f"Should be a JSON object; found {shown(found)}."
     if finding["type"].startswith("union_tag") or finding["type"] == "model_attributes_type":
         return _family_detail(body)
     if finding["type"] == "extra_forbidden":
-        return f"There is no such knob. {one_of(str(path[-1]), _knobs(body))}"
+        what, known = ("field", fields) if fields else ("knob", _knobs(body))
+        return f"There is no such {what}. {one_of(str(path[-1]), known)}"
     message = finding["msg"].removeprefix("Value error, ")
     if finding["type"] == "literal_error" and isinstance(found, str):
         allowed = [name.strip().strip("'") for name in context["expected"].replace(" or ", ", ").split(",")]

@@ -12,7 +12,20 @@ from app import documents, errors
 from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
 from app.resources import open_resources
-from app.routes import checkpoints, events, families, health, jobs, logs, metrics, previews, readings, samples, workers
+from app.routes import (
+    checkpoints,
+    events,
+    families,
+    health,
+    jobs,
+    logs,
+    metrics,
+    models,
+    previews,
+    readings,
+    samples,
+    workers,
+)
 from store.settings import Settings
 
 DESCRIPTION = """
@@ -26,6 +39,7 @@ is a problem document (RFC 9457) that says what was found and what is allowed.
 TAGS = [
     {"name": "jobs", "description": "Training runs, and what is known of each."},
     {"name": "sample", "description": "Images from what was trained, and what it makes of yours."},
+    {"name": "models", "description": "Names that serve, each for a job and one of its checkpoints."},
     {"name": "families", "description": "What can be trained."},
     {"name": "workers", "description": "Who trains."},
     {"name": "health", "description": "Whether the service works."},
@@ -64,6 +78,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(RequestMiddleware)
     errors.install(app)
-    for part in (jobs, metrics, events, logs, checkpoints, previews, samples, readings, families, workers, health):
+    for part in (
+        jobs,
+        metrics,
+        events,
+        logs,
+        checkpoints,
+        previews,
+        samples,
+        readings,
+        models,
+        families,
+        workers,
+        health,
+    ):
         app.include_router(part.router)
     return app

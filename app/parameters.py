@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from fastapi import Header, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from app.inputs import one_of, shown
 from app.patterns import FILE_NAME, KEY, SLUG, TEXT, UUID
 from app.refusals import InputRefused
+from app.serving.choices import Source
 from ganmodels.specs import DATASETS, FAMILIES
 from store.lifecycle import JobState
 
@@ -48,6 +49,8 @@ FilePath = Annotated[
     Path(pattern=FILE_NAME, description="A key of the checkpoint's `files`.", examples=["card.json"]),
 ]
 
+ModelPath = Annotated[str, Path(pattern=SLUG, description="The model's name.", examples=["digits"])]
+
 StateFilter = Annotated[JobState | None, Query(description="Only jobs in this state.", examples=["running"])]
 FamilyFilter = Annotated[
     Annotated[str, AfterValidator(_family)] | None,
@@ -66,6 +69,10 @@ AfterJob = Annotated[
 ]
 AfterStep = Annotated[
     Whole | None, Query(ge=0, le=MOST, description="Begin below this step: the `last_id` of the page before.")
+]
+AfterName = Annotated[
+    str | None,
+    Query(pattern=SLUG, description="Begin after the model of this name: the `last_id` of the page before."),
 ]
 AfterEvent = Annotated[
     Whole, Query(ge=0, le=MOST, description="Begin after the event of this id: the `last_id` of the page before.")
@@ -100,12 +107,29 @@ LabelShown = Annotated[
     ),
 ]
 JobWanted = Annotated[
-    str | None, Query(pattern=UUID, description="The job that answers; the newest that can when left out.")
+    str | None,
+    Query(
+        pattern=UUID,
+        description="The job that answers. Without it or `model`: the model `default`, else the newest job that can.",
+    ),
+]
+ModelWanted = Annotated[
+    str | None, Query(pattern=SLUG, description="The model that answers, by its name: see `PUT /models/{name}`.")
 ]
 StepWanted = Annotated[
-    Annotated[Whole, Field(ge=0, le=MOST)] | Literal["latest", "best"],
-    Query(description="Which checkpoint: `latest`, `best` (on validation), or a step to go back to."),
+    Annotated[Whole, Field(ge=0, le=MOST)] | Literal["latest", "best"] | None,
+    Query(
+        description="Which checkpoint: `latest`, `best` (on validation), or a step to go back to. Left out, what the "
+        "model stands for, `latest` of a job."
+    ),
 ]
+
+
+async def _source(job: JobWanted = None, model: ModelWanted = None, step: StepWanted = None) -> Source:
+    return Source(job, model, step)
+
+
+SourceWanted = Annotated[Source, Depends(_source)]
 
 IdempotencyKey = Annotated[
     str | None,

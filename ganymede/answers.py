@@ -157,6 +157,23 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Model:
+    """A name that serves: the job that it stands for, `latest`, `best` or a step, and the step that this is now."""
+
+    name: str
+    job: str
+    step: str | int
+    checkpoint: int | None  # None while the job has no such checkpoint
+    document: Document = field(repr=False)
+
+    @classmethod
+    def read(cls, document: Document) -> Self:
+        """Read a model document."""
+        shown = {name: document[name] for name in ("name", "job", "step")}
+        return cls(**shown, checkpoint=_step(document["checkpoint"]), document=document)
+
+
+@dataclass(frozen=True)
 class Family:
     """A kind of GAN that can be asked for."""
 

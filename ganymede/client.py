@@ -18,6 +18,7 @@ from ganymede.answers import (
     Event,
     Family,
     Job,
+    Model,
     Page,
     Preview,
     Sample,
@@ -164,6 +165,7 @@ class Client:
         n: int | None = None,
         seed: int | None = None,
         job: str | None = None,
+        model: str | None = None,
         step: int | str | None = None,
         format: str | None = None,
         grid: str | None = None,
@@ -173,20 +175,45 @@ class Client:
 
         Raises ApiError of status 503 when a model that chooses images of a label finds none that it is sure of.
         """
-        query = {"label": label, "n": n, "seed": seed, "job": job, "step": step}
+        query = {"label": label, "n": n, "seed": seed, "job": job, "model": model, "step": step}
         return _sample(self._send("GET", "/sample", {**query, "format": format, "grid": grid, "scale": scale}))
 
-    def classify(self, image: Image, *, job: str | None = None, step: int | str | None = None) -> Classification:
+    def classify(
+        self, image: Image, *, job: str | None = None, model: str | None = None, step: int | str | None = None
+    ) -> Classification:
         """Tell what an image shows: a PNG, JPEG or WebP of the model's size, by path or as bytes."""
-        (found,) = Classification.read(self._look("/classify", image, {"job": job, "step": step}))
+        (found,) = Classification.read(self._look("/classify", image, {"job": job, "model": model, "step": step}))
         return found
 
     def score(
-        self, image: Image, *, label: int | str | None = None, job: str | None = None, step: int | str | None = None
+        self,
+        image: Image,
+        *,
+        label: int | str | None = None,
+        job: str | None = None,
+        model: str | None = None,
+        step: int | str | None = None,
     ) -> Score:
         """Tell how real an image looks to the discriminator, which may ask for the label that it is to show."""
-        (found,) = Score.read(self._look("/score", image, {"label": label, "job": job, "step": step}))
+        query = {"label": label, "job": job, "model": model, "step": step}
+        (found,) = Score.read(self._look("/score", image, query))
         return found
+
+    def models(self, *, after: str | None = None, limit: int | None = None) -> Page[Model]:
+        """Return one page of the names that serve."""
+        return Page.read(self._json("/models", {"after": after, "limit": limit}), Model.read)
+
+    def model(self, name: str) -> Model:
+        """Return what a name stands for."""
+        return Model.read(self._json(f"/models/{name}"))
+
+    def set_model(self, name: str, job: str, step: int | str = "latest") -> Model:
+        """Let a name stand for a job's newest checkpoint, its `best` one, or that of a step; `default` for all."""
+        return Model.read(self._send("PUT", f"/models/{name}", json={"job": job, "step": step}).json())
+
+    def delete_model(self, name: str) -> None:
+        """Forget a name; the job that it stood for stays."""
+        self._send("DELETE", f"/models/{name}")
 
     def families(self) -> list[Family]:
         """Return the kinds of GAN that can be asked for."""

@@ -29,6 +29,7 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 Url = Annotated[str, typer.Option(envvar="GANYMEDE_URL", help="The service to talk to.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="GANYMEDE_API_KEY", help="Its key, if it asks for one.")]
 
+Model = Annotated[str | None, typer.Option(help="A model by its name, instead of a job.")]
 Step = Annotated[str | None, typer.Option(help="latest, best or a step.")]
 ImageFile = Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP.", metavar="IMAGE")]
 
@@ -156,11 +157,35 @@ def logs(job: JobArgument, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> No
 
 
 @commands.command()
+def models(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """List the names that serve, each with its job and checkpoint."""
+    with Client(url, api_key) as client:
+        for model in client.models(limit=100):
+            now = "no checkpoint yet" if model.checkpoint is None else f"step {model.checkpoint}"
+            typer.echo(f"{model.name}: {model.step} of job {model.job} ({now})")
+
+
+@commands.command()
+def alias(
+    name: Annotated[str, typer.Argument(help="The model's name; `default` answers where nobody is named.")],
+    job: JobArgument,
+    step: Annotated[str, typer.Option(help="latest, best or a step.")] = "latest",
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Let a name stand for a job's newest checkpoint, or another: `ganymede alias digits JOB --step best`."""
+    with Client(url, api_key) as client:
+        model = client.set_model(name, job, int(step) if step.isdecimal() else step)
+    typer.echo(f"{model.name}: {model.step} of job {model.job}")
+
+
+@commands.command()
 def sample(
     label: Annotated[str | None, typer.Option(help="What to draw: an index or a name.")] = None,
     n: Annotated[int | None, typer.Option("-n", help="How many images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the same again; one is chosen when left out.")] = None,
     job: Annotated[str | None, typer.Option(help="Whose generator; the newest that can answer when left out.")] = None,
+    model: Model = None,
     step: Step = None,
     format: Annotated[str | None, typer.Option(help="png, npz or json; what OUT ends in when left out.")] = None,
     grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS, `4x4` say.")] = None,
@@ -172,7 +197,9 @@ def sample(
     """Draw images: `ganymede sample --label 7 -n 16 --grid 4x4 -o out.png`."""
     chosen = format or out.suffix.lstrip(".") or None
     with Client(url, api_key) as client:
-        drawn = client.sample(label=label, n=n, seed=seed, job=job, step=step, format=chosen, grid=grid, scale=scale)
+        drawn = client.sample(
+            label=label, n=n, seed=seed, job=job, model=model, step=step, format=chosen, grid=grid, scale=scale
+        )
     drawn.save(out)
     sure = "" if drawn.confidence is None else f", confidence {drawn.confidence:.2f}"
     typer.echo(f"{out}: seed {drawn.seed}, step {drawn.step} of job {drawn.job}{sure}")
@@ -182,6 +209,7 @@ def sample(
 def classify(
     image: ImageFile,
     job: Annotated[str | None, typer.Option(help="Whose class head; the newest that can when left out.")] = None,
+    model: Model = None,
     step: Step = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -189,7 +217,7 @@ def classify(
     """Tell what an image shows: `ganymede classify seven.png`; its size must be the model's."""
     content = _read_image(image)
     with Client(url, api_key) as client:
-        found = client.classify(content, job=job, step=step)
+        found = client.classify(content, job=job, model=model, step=step)
     told = f"{found.label_name}, probability {found.probability:.4f}"
     typer.echo(f"{image}: {told} (step {found.step} of job {found.job})")
 
@@ -199,6 +227,7 @@ def score(
     image: ImageFile,
     label: Annotated[str | None, typer.Option(help="What it is to show, for a discriminator that asks.")] = None,
     job: Annotated[str | None, typer.Option(help="Whose discriminator; the newest that can when left out.")] = None,
+    model: Model = None,
     step: Step = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -206,7 +235,7 @@ def score(
     """Tell how real an image looks to a discriminator: `ganymede score seven.png`; its size must be the model's."""
     content = _read_image(image)
     with Client(url, api_key) as client:
-        found = client.score(content, label=label, job=job, step=step)
+        found = client.score(content, label=label, job=job, model=model, step=step)
     odds = "" if found.probability is None else f"probability {found.probability:.4f}, "
     told = f"{odds}logit {found.logit:.4f}"
     typer.echo(f"{image}: {told} (step {found.step} of job {found.job})")

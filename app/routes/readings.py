@@ -10,14 +10,14 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.documents import headers, problems
-from app.parameters import JobWanted, LabelShown, StepWanted
+from app.parameters import LabelShown, SourceWanted
 from app.requests import WholeBody
 from app.resources import Held, Reading
 from app.serving import choices, readings, uploads
 from app.serving.cards import CLASSES, SCORES, Card
+from app.serving.choices import Chosen
 from app.serving.documents import ClassificationDocument, ScoreDocument
 from store.checkpoints import Checkpoint
-from store.jobs import Job
 
 router = APIRouter(tags=["sample"])
 
@@ -59,8 +59,7 @@ def classify(
     body: WholeBody,
     connection: Reading,
     held: Held,
-    job: JobWanted = None,
-    step: StepWanted = "latest",
+    source: SourceWanted,
     content_type: ContentType = None,
 ) -> Response:
     """Tell what images show, by the class head of a trained discriminator or by a trained classifier.
@@ -69,9 +68,9 @@ def classify(
     becomes black.
     """
     images = uploads.read(body, content_type)
-    found = choices.find_job(connection, job, CLASSES)
-    look = partial(readings.classify, held.graphs, found, images=images)
-    return _answer(connection, found, step, CLASSES, look)
+    chosen = choices.choose(connection, source, CLASSES)
+    look = partial(readings.classify, held.graphs, chosen.job, images=images)
+    return _answer(connection, chosen, CLASSES, look)
 
 
 @router.post(
@@ -88,9 +87,8 @@ def score(
     body: WholeBody,
     connection: Reading,
     held: Held,
+    source: SourceWanted,
     label: LabelShown = None,
-    job: JobWanted = None,
-    step: StepWanted = "latest",
     content_type: ContentType = None,
 ) -> Response:
     """Tell how real images look to a trained discriminator, given a `label` where it asks for one.
@@ -99,19 +97,18 @@ def score(
     becomes black.
     """
     images = uploads.read(body, content_type)
-    found = choices.find_job(connection, job, SCORES)
-    look = partial(readings.score, held.graphs, found, images=images, label=label)
-    return _answer(connection, found, step, SCORES, look)
+    chosen = choices.choose(connection, source, SCORES)
+    look = partial(readings.score, held.graphs, chosen.job, images=images, label=label)
+    return _answer(connection, chosen, SCORES, look)
 
 
-def _answer(
-    connection: Connection, job: Job, step: StepWanted, what: str, look: Callable[[Checkpoint], BaseModel]
-) -> Response:
+def _answer(connection: Connection, chosen: Chosen, what: str, look: Callable[[Checkpoint], BaseModel]) -> Response:
     """Let the newest checkpoint that is able to look at the images, or the one asked for."""
+    job = chosen.job
 
     def ask(checkpoint: Checkpoint) -> Response:
         choices.check_able(job, Card.of(checkpoint).serves, what)
         told = {"X-Checkpoint-Step": str(checkpoint.step), "X-Job-ID": job.id}
         return Response(look(checkpoint).model_dump_json(), headers=told, media_type="application/json")
 
-    return choices.answer(job, choices.candidates(connection, job, step, what), ask)
+    return choices.answer(job, choices.candidates(connection, chosen, what), ask)

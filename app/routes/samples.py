@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from app.conditional import is_fresh, not_modified
 from app.documents import MEANINGS, headers, problems
-from app.parameters import MOST, IfNoneMatch, JobWanted, LabelWanted, StepWanted, Whole
+from app.parameters import MOST, IfNoneMatch, LabelWanted, SourceWanted, Whole
 from app.patterns import GRID
 from app.refusals import InputRefused
 from app.resources import Held, Reading
 from app.serving import choices
+from app.serving.choices import Source
 from app.serving.drawings import PICTURES, Drawing, Format, Wish
 from app.serving.graphs import Graphs
 from app.serving.wrappings import MEDIA_TYPES, wrap
@@ -76,18 +77,17 @@ Scale = Annotated[Whole, Query(ge=1, le=32, description="Enlarge each pixel to a
 def sample(
     connection: Reading,
     held: Held,
+    source: SourceWanted,
     label: LabelWanted = None,
     n: Count = None,
     seed: SeedWanted = None,
     index: Index = 0,
-    job: JobWanted = None,
-    step: StepWanted = "latest",
     format: FormatWanted = Format.PNG,
     grid: Grid = None,
     scale: Scale = 1,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Draw images from a checkpoint of a job, which may still be training.
+    """Draw images from a checkpoint of a job, which may still be training, or of a model that has a name.
 
     With `seed`, the answer is a pure function of checkpoint, label, seed, n, index and format: the same bytes, always.
     A generator that takes no labels still answers for one where the model has a class head: of up to 64 candidates for
@@ -98,14 +98,14 @@ def sample(
         raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
     drawn_seed = secrets.randbits(32) if seed is None else seed
     wish = Wish(drawn_seed, index, _count(n, places), label, format, places, scale)
-    found = choices.find_job(connection, job, wish.what, label)
-    cache = _cache_control(found, step, seed)
+    chosen = choices.choose(connection, source, wish.what, label)
+    cache = _cache_control(source, chosen.job, seed)
     known = None if seed is None else if_none_match
 
     def draw(checkpoint: Checkpoint) -> Response:
-        return _draw(Drawing.plan(found, checkpoint, wish), held.graphs, cache, known)
+        return _draw(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, cache, known)
 
-    return choices.answer(found, choices.candidates(connection, found, step, wish.what, label), draw)
+    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, label), draw)
 
 
 def _draw(drawing: Drawing, graphs: Graphs, cache: str, if_none_match: str | None) -> Response:
@@ -153,8 +153,8 @@ def _headers(drawing: Drawing) -> dict[str, str]:
     return known if drawing.label is None else {**known, "X-Label": str(drawing.label)}
 
 
-def _cache_control(job: Job, step: int | str, seed: int | None) -> str:
+def _cache_control(source: Source, job: Job, seed: int | None) -> str:
     if seed is None:
         return "no-store"
-    pinned = isinstance(step, int) and job.terminal
+    pinned = source.job is not None and isinstance(source.step, int) and job.terminal
     return "max-age=31536000, immutable" if pinned else "no-cache"

@@ -1,6 +1,7 @@
-"""What a request means: which job, which checkpoints, which label."""
+"""What a request means: which job or model, which checkpoints, which label."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn, TypeVar
 
@@ -12,7 +13,8 @@ from app.inputs import one_of, shown
 from app.refusals import FileDamaged, InputRefused, NothingToServe, NothingToServeYet
 from app.serving.cards import ABILITIES, IMAGES, LABELS, abilities
 from ganmodels.specs import DATASETS, SPEC
-from store import checkpoints, jobs
+from store import aliases, checkpoints, jobs
+from store.aliases import DEFAULT, Step
 from store.checkpoints import Checkpoint
 from store.jobs import Filters, Job
 
@@ -26,32 +28,48 @@ Answer = TypeVar("Answer")
 log = structlog.get_logger()
 
 
-def find_job(connection: Connection, job_id: str | None, what: str, label: str | None = None) -> Job:
-    """Return the job named, else the newest with a checkpoint that serves `what`.
+@dataclass(frozen=True)
+class Source:
+    """Who is asked to answer: a job by its id, a model by its name, or nobody in particular; and which checkpoint."""
 
-    Raises JobNotFound, InputRefused where a label is wanted and none serves any, NothingToServeYet, NothingToServe.
+    job: str | None = None
+    model: str | None = None
+    step: Step | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InputRefused where both a job and a model are named."""
+        if self.job is not None and self.model is not None:
+            raise InputRefused("/model", "A model stands for a job: name one or the other.")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The job that answers, and which of its checkpoints."""
+
+    job: Job
+    step: Step
+
+
+def choose(connection: Connection, source: Source, what: str, label: str | None = None) -> Chosen:
+    """Return the job or model named, else the model `default`, else the newest job with a checkpoint for `what`.
+
+    Raises JobNotFound, AliasNotFound, InputRefused where a label is wanted and none serves any, NothingToServeYet,
+    NothingToServe.
     """
-    if job_id is not None:
-        return jobs.get(connection, job_id)
-    if job := jobs.newest_able(connection, what):
-        return job
-    newest, _ = jobs.page(connection, Filters(), None, LOOKED_AT)
-    for job in newest:
-        if not job.terminal and what in promised(job):
-            _refuse_to_wait(job, what, label)
-    if what == LABELS and (job := jobs.newest_able(connection, IMAGES)):
-        check_able(job, promised(job), what)
-    how = HOW_TO_POST if what in (IMAGES, LABELS) else WHO_CAN
-    raise NothingToServe(f"no job has a checkpoint that can {ABILITIES[what]}; {how}")
+    if source.job is not None:
+        return Chosen(jobs.get(connection, source.job), "latest" if source.step is None else source.step)
+    alias = aliases.find(connection, DEFAULT) if source.model is None else aliases.get(connection, source.model)
+    if alias is not None:
+        return Chosen(jobs.get(connection, alias.job), alias.step if source.step is None else source.step)
+    return Chosen(_newest(connection, what, label), "latest" if source.step is None else source.step)
 
 
-def candidates(
-    connection: Connection, job: Job, step: int | str, what: str, label: str | None = None
-) -> Iterator[Checkpoint]:
+def candidates(connection: Connection, chosen: Chosen, what: str, label: str | None = None) -> Iterator[Checkpoint]:
     """Yield the checkpoints that may answer, the one asked for first; only `latest` has others to fall back on.
 
     Raises CheckpointNotFound, CheckpointPruned or NothingToServeYet; InputRefused for what the job never will serve.
     """
+    job, step = chosen.job, chosen.step
     if isinstance(step, int):
         yield checkpoints.at(connection, job.number, step)
         return
@@ -111,6 +129,19 @@ def promised(job: Job) -> tuple[str, ...]:
     except ValidationError:  # written by another version, whose menu this one does not know
         return (IMAGES,)
     return spec.serves
+
+
+def _newest(connection: Connection, what: str, label: str | None) -> Job:
+    if job := jobs.newest_able(connection, what):
+        return job
+    newest, _ = jobs.page(connection, Filters(), None, LOOKED_AT)
+    for job in newest:
+        if not job.terminal and what in promised(job):
+            _refuse_to_wait(job, what, label)
+    if what == LABELS and (job := jobs.newest_able(connection, IMAGES)):
+        check_able(job, promised(job), what)
+    how = HOW_TO_POST if what in (IMAGES, LABELS) else WHO_CAN
+    raise NothingToServe(f"no job has a checkpoint that can {ABILITIES[what]}; {how}")
 
 
 def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:

@@ -16,13 +16,14 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.messenger import Messenger
-from store import jobs, workers
+from store import aliases, jobs, workers
 from store.settings import Settings
 from tests.app.world import Head, World, picture
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 ACCEPT = "python -m tests.app.test_openapi"
 OF_SOME_STATES = ("/resume", "/retry", "/extend")  # chance seldom meets a job that stands so; test_jobs.py does
+DOOMED_NAMES = ["old", "older"]  # models that may be deleted, which the others would miss
 EXAMPLES = 25  # drawn for each operation, besides those that walk along its limits
 
 
@@ -49,6 +50,8 @@ def schema(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
         for job in cancelled:
             jobs.cancel(connection, job.id)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
+        for name in ("digits", *DOOMED_NAMES):
+            aliases.put(connection, name, held.job.id, "latest")
     config = configuration(
         [*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in [*paused, *cancelled])], doomed
     )
@@ -60,18 +63,29 @@ def configuration(job_ids: list[str], doomed: list[str]) -> SchemathesisConfig:
 
     `doomed` are those that may be deleted, which the others would miss.
     """
-    known = {"job_id": job_ids, "step": [100, 200], "name": ["generator.onnx", "dcgan"]}
+    known = {"job_id": job_ids, "step": [100, 200], "name": ["generator.onnx", "dcgan", "digits"]}
     # What is valid by itself may not go together, or not with what is stored: a grid too small for n, a label of
     # another job, a page after a job that is not there.
     valid = {"expected-statuses": ["2xx", "304", "404", "409", "422"]}
     return SchemathesisConfig.from_dict(
         {
-            "dictionaries": {name: {"values": values} for name, values in {**known, "doomed": doomed}.items()},
+            "dictionaries": {
+                name: {"values": values}
+                for name, values in {**known, "doomed": doomed, "doomed_names": DOOMED_NAMES}.items()
+            },
             "operations": [
                 {
                     "include-name": "DELETE /jobs/{job_id}",
                     "parameters": {"path.job_id": {"dictionary": "doomed", "probability": 0.7}},
-                }
+                },
+                {
+                    "include-name": "DELETE /models/{name}",
+                    "parameters": {"path.name": {"dictionary": "doomed_names", "probability": 0.7}},
+                },
+                {
+                    "include-name": "PUT /models/{name}",
+                    "parameters": {"body.job": {"dictionary": "job_id", "probability": 0.7}},
+                },
             ],
             "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.7} for name in known},
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},

@@ -215,11 +215,13 @@ def test_an_entity_tag_changes_with_the_generator_though_the_step_does_not(clien
 def test_only_what_can_never_change_is_kept_for_good(client: TestClient, world: World) -> None:
     held = world.start()
     world.checkpoint(held, 100)
-    assert client.get("/sample?seed=1&step=100").headers["Cache-Control"] == "no-cache"
+    pinned = f"/sample?seed=1&step=100&job={held.job.id}"
+    assert client.get(pinned).headers["Cache-Control"] == "no-cache"
     world.succeed(held)
-    assert "immutable" in client.get("/sample?seed=1&step=100").headers["Cache-Control"]
-    assert client.get("/sample?seed=1&step=latest").headers["Cache-Control"] == "no-cache"
-    assert client.get("/sample?step=100").headers["Cache-Control"] == "no-store"
+    assert "immutable" in client.get(pinned).headers["Cache-Control"]
+    assert client.get("/sample?seed=1&step=100").headers["Cache-Control"] == "no-cache"  # a newer job may answer
+    assert client.get(f"/sample?seed=1&job={held.job.id}").headers["Cache-Control"] == "no-cache"
+    assert client.get(f"/sample?step=100&job={held.job.id}").headers["Cache-Control"] == "no-store"
 
 
 def test_the_newest_checkpoint_serves_while_training_runs_and_older_ones_stay(client: TestClient, world: World) -> None:
@@ -360,7 +362,8 @@ def test_without_any_job_the_answer_says_how_to_post_one(client: TestClient) -> 
         ({"label": "x" * 101}, "/label"),
         ({"label": ["7", "8"]}, "/label"),
         ({"lable": 7}, "/lable"),
-        ({"model": "default"}, "/model"),
+        ({"model": "Default"}, "/model"),
+        ({"model": "../default"}, "/model"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(

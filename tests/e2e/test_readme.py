@@ -46,7 +46,7 @@ def run(command: list[str], folder: Path, running: Running) -> str:
 def test_the_requests_work(running: Running, tmp_path: Path) -> None:
     lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("curl ")]
     lines = [line for line in lines if "/classify" not in line]  # it wants a model and a picture of one's own
-    assert len(lines) == 6
+    assert len(lines) == 8
     newest = ""
     for line in lines:
         line = line.replace("JOB", newest)
@@ -57,12 +57,13 @@ def test_the_requests_work(running: Running, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir() if path.read_bytes().startswith(PNG)} == {
         "seven.png",
         "sevens.png",
+        "digit.png",
     }
 
 
 def test_the_commands_work(running: Running, tmp_path: Path) -> None:
     lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("ganymede ")]
-    assert [line.split()[1] for line in lines] == ["submit", "sample", "pause", "resume", "extend", "logs"]
+    assert [line.split()[1] for line in lines] == ["submit", "sample", "alias", "pause", "resume", "extend", "logs"]
     endless = ""
     for line in lines:
         verb = line.split()[1]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 JOB = "0196a5b0-0000-7000-8000-000000000000"
 TOTAL_STEPS = 20
 STEERED = {"cancel": "cancelling", "pause": "pausing", "resume": "queued", "retry": "queued", "extend": "queued"}
+MODEL = {"name": "digits", "job": JOB, "step": "best", "checkpoint": {"step": 5}}
 PNG = b"\x89PNG\r\n\x1a\n"
 MISSPELLED = {
     "type": "about:blank",
@@ -89,6 +90,12 @@ def running() -> Iterator[FakeService]:
                 service.posted.append(spec)
                 self.answer(202, service.job())
 
+        def do_PUT(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            service.asked.append(f"PUT {self.path}")
+            service.posted.append(body)
+            self.answer(201, {**body, "name": self.path.rpartition("/")[2], "checkpoint": None})
+
         def do_DELETE(self) -> None:
             service.asked.append(f"DELETE {self.path}")
             self.send_response(204)
@@ -117,6 +124,8 @@ def running() -> Iterator[FakeService]:
                     {"id": 4, "number": 2, "worker": "a-worker", "state": None, "log": ""},
                 ),
                 f"/jobs/{JOB}/previews": page({"step": 5, "score": 0.25}),
+                "/models": page(MODEL, {**MODEL, "name": "letters", "step": 5, "checkpoint": None}),
+                "/models/digits": MODEL,
                 "/families": page({"name": "dcgan"}),
                 "/workers": page({"id": "a-worker"}),
                 "/readyz": {"status": "ready"},

@@ -119,6 +119,22 @@ def test_a_sample_knows_what_would_draw_it_again(client: Client, service: FakeSe
     assert drawn.save(tmp_path / "new" / "seven.png").read_bytes() == PNG
 
 
+def test_names_are_given_read_and_let_go(client: Client, service: FakeService) -> None:
+    digits, letters = client.models()
+    assert (digits.name, digits.job, digits.step, digits.checkpoint) == ("digits", JOB, "best", 5)
+    assert (letters.name, letters.step, letters.checkpoint) == ("letters", 5, None)
+    assert client.model("digits") == digits
+    assert client.set_model("new", JOB, 100).step == 100
+    assert client.set_model("new", JOB).step == "latest"
+    client.delete_model("new")
+    client.sample(model="new")
+    assert service.asked == [
+        *("/models", "/models/digits", "PUT /models/new", "PUT /models/new", "DELETE /models/new"),
+        "/sample?model=new",
+    ]
+    assert service.posted == [{"job": JOB, "step": 100}, {"job": JOB, "step": "latest"}]
+
+
 def test_a_sample_knows_how_sure_the_model_was_where_it_chose(client: Client, service: FakeService) -> None:
     assert client.sample(label=7).confidence is None
     service.confidence = "0.912345"

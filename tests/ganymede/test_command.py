@@ -106,6 +106,21 @@ def test_a_sample_is_saved_in_the_format_its_name_says(
     assert at_service.asked == ["/sample?label=7&n=16&format=png&grid=4x4"]
 
 
+def test_names_are_given_and_listed(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "alias", "new", JOB) == 0
+    assert run(monkeypatch, "alias", "new", JOB, "--step", "100") == 0
+    assert at_service.posted == [{"job": JOB, "step": "latest"}, {"job": JOB, "step": 100}]
+    assert run(monkeypatch, "models") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"new: latest of job {JOB}",
+        f"new: 100 of job {JOB}",
+        f"digits: best of job {JOB} (step 5)",
+        f"letters: 5 of job {JOB} (no checkpoint yet)",
+    ]
+
+
 def test_what_an_image_shows_and_how_real_it_looks_is_said_in_a_line(
     at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
