@@ -17,6 +17,7 @@ from ganmodels.specs import DATASETS, FAMILIES
 from store.lifecycle import JobState
 
 WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,18})?")
 MOST = 2**53 - 1  # the largest integer every JSON reader keeps; databases hold more
 
 
@@ -24,6 +25,13 @@ def _whole(value: object) -> object:
     """Refuse what Python reads as an integer and nobody else would: `1_000`, ` 7`, `1.0`."""
     if isinstance(value, str) and not WHOLE.fullmatch(value):
         raise ValueError("Should be a whole number in plain digits")
+    return value
+
+
+def _decimal(value: object) -> object:
+    """Refuse what Python reads as a number and nobody else would: `1_0`, ` 1`, `nan`."""
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        raise ValueError("Should be a number in plain digits, such as 0.5")
     return value
 
 
@@ -40,6 +48,7 @@ def _dataset(value: str) -> str:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+Decimal = Annotated[float, BeforeValidator(_decimal)]
 
 JobId = Annotated[str, Path(pattern=UUID, description="The job's id, a lower-case UUID.")]
 StepPath = Annotated[Whole, Path(ge=0, le=MOST, description="The step it was written at.")]

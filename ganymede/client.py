@@ -170,13 +170,16 @@ class Client:
         format: str | None = None,
         grid: str | None = None,
         scale: int | None = None,
+        truncation: float | None = None,
     ) -> Sample:
         """Draw images: of one label, `n` of them, as `png`, `npz` or `json`; the same seed draws the same bytes.
 
+        The smaller `truncation`, from 4 down, the more usual and alike the images of a model with normal noise.
         Raises ApiError of status 503 when a model that chooses images of a label finds none that it is sure of.
         """
         query = {"label": label, "n": n, "seed": seed, "job": job, "model": model, "step": step}
-        return _sample(self._send("GET", "/sample", {**query, "format": format, "grid": grid, "scale": scale}))
+        look = {"format": format, "grid": grid, "scale": scale, "truncation": truncation}
+        return _sample(self._send("GET", "/sample", {**query, **look}))
 
     def classify(
         self, image: Image, *, job: str | None = None, model: str | None = None, step: int | str | None = None

@@ -190,6 +190,7 @@ def sample(
     format: Annotated[str | None, typer.Option(help="png, npz or json; what OUT ends in when left out.")] = None,
     grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS, `4x4` say.")] = None,
     scale: Annotated[int | None, typer.Option(help="Draw each pixel this many times larger.")] = None,
+    truncation: Annotated[float | None, typer.Option(help="The smaller, from 4 down, the more usual.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("sample.png"),
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -198,7 +199,16 @@ def sample(
     chosen = format or out.suffix.lstrip(".") or None
     with Client(url, api_key) as client:
         drawn = client.sample(
-            label=label, n=n, seed=seed, job=job, model=model, step=step, format=chosen, grid=grid, scale=scale
+            label=label,
+            n=n,
+            seed=seed,
+            job=job,
+            model=model,
+            step=step,
+            format=chosen,
+            grid=grid,
+            scale=scale,
+            truncation=truncation,
         )
     drawn.save(out)
     sure = "" if drawn.confidence is None else f", confidence {drawn.confidence:.2f}"

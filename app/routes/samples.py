@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.conditional import is_fresh, not_modified
 from app.documents import MEANINGS, headers, problems
-from app.parameters import MOST, IfNoneMatch, LabelWanted, SourceWanted, Whole
+from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, SourceWanted, Whole
 from app.patterns import GRID
 from app.refusals import InputRefused
 from app.resources import Held, Reading
@@ -16,6 +16,7 @@ from app.serving import choices
 from app.serving.choices import Source
 from app.serving.drawings import PICTURES, Drawing, Format, Wish
 from app.serving.graphs import Graphs
+from app.serving.noises import Seeded
 from app.serving.wrappings import MEDIA_TYPES, wrap
 from store.checkpoints import Checkpoint
 from store.jobs import Job
@@ -64,6 +65,16 @@ Grid = Annotated[
     str | None,
     Query(pattern=GRID, description="Rows `x` columns of a picture; near square when left out.", examples=["4x4"]),
 ]
+Truncation = Annotated[
+    Decimal | None,
+    Query(
+        ge=0.01,
+        le=4,
+        description="The truncation trick: each number of the noise that is farther from 0 is drawn again until it is "
+        "not. The smaller, the more usual and the more alike the images. For models whose noise is normal.",
+        examples=[0.7],
+    ),
+]
 Scale = Annotated[Whole, Query(ge=1, le=32, description="Enlarge each pixel to a square of so many; not for `npz`.")]
 
 
@@ -85,11 +96,13 @@ def sample(
     format: FormatWanted = Format.PNG,
     grid: Grid = None,
     scale: Scale = 1,
+    truncation: Truncation = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Draw images from a checkpoint of a job, which may still be training, or of a model that has a name.
 
-    With `seed`, the answer is a pure function of checkpoint, label, seed, n, index and format: the same bytes, always.
+    With `seed`, the answer is a pure function of checkpoint, label, seed, n, index, truncation and
+    format: the same bytes, always.
     A generator that takes no labels still answers for one where the model has a class head: of up to 64 candidates for
     an image, the first that the head is sure of is taken, and 503 says so when there is none.
     """
@@ -97,7 +110,8 @@ def sample(
     if format is Format.NPZ and scale > 1:
         raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
     drawn_seed = secrets.randbits(32) if seed is None else seed
-    wish = Wish(drawn_seed, index, _count(n, places), label, format, places, scale)
+    noise = Seeded.row(drawn_seed, index, _count(n, places), truncation)
+    wish = Wish(noise, label, format, places, scale)
     chosen = choices.choose(connection, source, wish.what, label)
     cache = _cache_control(source, chosen.job, seed)
     known = None if seed is None else if_none_match
@@ -145,7 +159,7 @@ def _count(n: int | None, places: tuple[int, int] | None) -> int:
 
 def _headers(drawing: Drawing) -> dict[str, str]:
     known = {
-        "X-Seed": str(drawing.wish.seed),
+        "X-Seed": str(drawing.wish.noise.seed),
         "X-Checkpoint-Step": str(drawing.checkpoint.step),
         "X-Job-ID": drawing.job.id,
         "ETag": drawing.tag,

@@ -32,7 +32,8 @@ class SampleDocument(BaseModel):
     object: Literal["sample"] = "sample"
     job_id: str
     step: Annotated[int, Field(description="The step of the checkpoint that drew them.")]
-    seed: int
+    seed: Annotated[int | None, Field(description="Of all images; null where they have several, or none.")]
+    truncation: Annotated[float | None, Field(description="How far from 0 the noise was allowed to be; null: any.")]
     images: Annotated[list[SampledImage | SampledPoint], Field(description="Points where the job learns points.")]
 
 

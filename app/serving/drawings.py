@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from app.conditional import entity_tag
 from app.refusals import InputRefused
-from app.serving import choices, filters, latents
+from app.serving import choices, filters
 from app.serving.cards import IMAGES, LABELS, Card
 from app.serving.discriminators import Discriminator, open_discriminator
 from app.serving.generators import Generator
 from app.serving.graphs import DISCRIMINATOR, GENERATOR, PROVIDER, Graphs, digest
 from app.serving.images import near_square
+from app.serving.noises import Seeded
 from store.checkpoints import Checkpoint
 from store.jobs import Job
 
@@ -40,23 +41,21 @@ PICTURES = (Format.PNG, Format.WEBP)
 
 @dataclass(frozen=True)
 class Wish:
-    """What a request asks of any checkpoint: `count` images from `index` on; `grid`, where given, in rows and columns.
+    """What a request asks of any checkpoint: an image of each noise; `grid`, where given, in rows and columns.
 
     A picture's pixels are enlarged to squares of `scale` by `scale`.
     """
 
-    seed: int
-    index: int
-    count: int
+    noise: Seeded
     label: str | None
     format: Format
     grid: tuple[int, int] | None
     scale: int
 
     @property
-    def indices(self) -> range:
-        """Return the indices of the images."""
-        return range(self.index, self.index + self.count)
+    def count(self) -> int:
+        """Return how many images are wished for."""
+        return len(self.noise)
 
     @property
     def layout(self) -> tuple[int, int]:
@@ -101,12 +100,13 @@ class Drawing:
             _check_points(wish, card)
         else:
             _check_size(wish, card.size)
+        _check_noise(job, card, wish)
         labels = None
         if wish.label is not None:
             label = choices.label_index(wish.label, job, card.label_names, card.drawable_labels)
             labels = np.full(wish.count, label, np.int64)
         elif card.asks_for_labels:
-            labels = latents.labels(wish.seed, wish.indices, len(card.label_names))
+            labels = wish.noise.labels(len(card.label_names))
         return cls(job, checkpoint, card, wish, labels)
 
     @property
@@ -126,7 +126,7 @@ class Drawing:
         """Return the entity tag of the bytes: everything that they are a function of."""
         wish = self.wish
         files = [digest(self.checkpoint, file) for file in (GENERATOR, DISCRIMINATOR)[: 1 + self.is_filtered]]
-        asked = (wish.seed, wish.index, wish.count, None if wish.label is None else self.label)
+        asked = (wish.noise, None if wish.label is None else self.label)
         layout = (wish.format, *wish.layout, wish.scale)
         chosen = filters.RULES if self.is_filtered else None
         return entity_tag(self.job.id, self.checkpoint.step, files, asked, layout, chosen, RUNTIME)
@@ -136,16 +136,16 @@ class Drawing:
         generator = Generator(graphs.open(self.job.id, self.checkpoint, GENERATOR))
         if self.is_filtered:
             return self._choose(generator, open_discriminator(graphs, self.job, self.checkpoint, self.card))
-        noise = latents.noise(self.wish.seed, self.wish.indices, self.card.latent)
+        noise = self.wish.noise.vectors(self.card.latent)
         if self.card.draws_points:
             return Drawn(generator.points(noise, self.labels, self.card.span))
         return Drawn(generator.draw(noise, self.labels))
 
     def _choose(self, generator: Generator, discriminator: Discriminator) -> Drawn:
         assert self.label is not None  # a filtered drawing has the one asked for
-        seed, latent = self.wish.seed, self.card.latent
+        noise, latent = self.wish.noise, self.card.latent
         chosen = [
-            filters.choose(generator, discriminator, seed, index, self.label, latent) for index in self.wish.indices
+            filters.choose(generator, discriminator, key, self.label, latent, noise.truncation) for key in noise.keys
         ]
         return Drawn(np.stack([image for image, _ in chosen]), [confidence for _, confidence in chosen])
 
@@ -158,6 +158,13 @@ def _check_points(wish: Wish, card: Card) -> None:
         raise InputRefused("/format", "This job draws points; ask for `npz`, `json`, `png` or `webp`.")
     if wish.label is not None and card.filters_labels:
         raise InputRefused("/label", "This job draws points, which no class head chooses among; leave `label` out.")
+
+
+def _check_noise(job: Job, card: Card, wish: Wish) -> None:
+    """Raise InputRefused for noise that the generator does not take."""
+    if wish.noise.truncation is not None and card.latent["distribution"] != "normal":
+        found = f"Job {job.id} ({job.family}) draws from {card.latent['distribution']} noise, which has an end anyway"
+        raise InputRefused("/truncation", f"{found}; leave `truncation` out.")
 
 
 def _check_size(wish: Wish, size: int) -> None:

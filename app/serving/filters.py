@@ -4,9 +4,6 @@ Each image's candidates are drawn and classified in batches of their own, so tha
 nothing but the seed and the image's index.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +11,7 @@ from app.refusals import NoneSureEnough
 from app.serving import latents
 from app.serving.discriminators import Discriminator
 from app.serving.generators import Generator
+from app.serving.latents import Key, Latent
 
 MOST_CANDIDATES = 64  # tried for one image
 LEAST_CONFIDENCE = 0.9  # p(label) of the first candidate that is taken
@@ -26,10 +24,10 @@ Chosen = tuple[NDArray[np.uint8], float]
 def choose(
     generator: Generator,
     discriminator: Discriminator,
-    seed: int,
-    index: int,
+    key: Key,
     label: int,
-    latent: Mapping[str, Any],  # Any: a card's JSON
+    latent: Latent,
+    truncation: float | None,
 ) -> Chosen:
     """Return the first candidate (H, W, C) for an image that is sure to show the label, and p(label).
 
@@ -38,12 +36,13 @@ def choose(
     best = 0.0
     for first in range(0, MOST_CANDIDATES, BATCH_SIZE):
         attempts = range(first, min(first + BATCH_SIZE, MOST_CANDIDATES))
-        drawn = generator.draw(latents.candidates(seed, index, attempts, latent), None)
+        drawn = generator.draw(latents.candidates(key, attempts, latent, truncation), None)
         confidences = discriminator.probabilities(drawn)[:, label]
         sure = np.flatnonzero(confidences >= LEAST_CONFIDENCE)
         if len(sure):
             return drawn[sure[0]], float(confidences[sure[0]])
         best = max(best, float(confidences.max()))
+    seed, index = key
     raise NoneSureEnough(
         f"none of {MOST_CANDIDATES} candidates for image {index} of seed {seed} shows label {label} with a confidence "
         f"of {LEAST_CONFIDENCE}; the best has {best:.4f}. Try another seed, or a later checkpoint"

@@ -38,27 +38,30 @@ def _picture(drawing: Drawing, drawn: Drawn) -> Pixels:
 def _npz(drawing: Drawing, drawn: Drawn) -> bytes:
     labels = np.full(drawing.wish.count, NO_LABEL, np.int64) if drawing.labels is None else drawing.labels
     name = "points" if drawing.card.draws_points else "images"
-    return images.arrays({name: drawn.array, "labels": labels, "seed": np.array(drawing.wish.seed, np.int64)})
+    return images.arrays({name: drawn.array, "labels": labels, "seed": np.array(drawing.wish.noise.seed, np.int64)})
 
 
 def _zip(drawing: Drawing, drawn: Drawn) -> bytes:
-    each = zip(drawing.wish.indices, _labels(drawing), drawn.array, strict=True)
+    each = zip(drawing.wish.noise.keys, _labels(drawing), drawn.array, strict=True)
     return images.archive(
         (f"{index:06d}.png" if label is None else f"{index:06d}-label-{label}.png", _png(drawing, image))
-        for index, label, image in each
+        for (_, index), label, image in each
     )
 
 
 def _json(drawing: Drawing, drawn: Drawn) -> bytes:
     sampled = list(_sampled(drawing, drawn))
-    step, seed = drawing.checkpoint.step, drawing.wish.seed
-    return SampleDocument(job_id=drawing.job.id, step=step, seed=seed, images=sampled).model_dump_json().encode()
+    step, noise = drawing.checkpoint.step, drawing.wish.noise
+    document = SampleDocument(
+        job_id=drawing.job.id, step=step, seed=noise.seed, truncation=noise.truncation, images=sampled
+    )
+    return document.model_dump_json().encode()
 
 
 def _sampled(drawing: Drawing, drawn: Drawn) -> Iterator[SampledImage | SampledPoint]:
     names = drawing.card.label_names
-    each = zip(drawing.wish.indices, _labels(drawing), _confidences(drawing, drawn), drawn.array, strict=True)
-    for index, label, confidence, found in each:
+    each = zip(drawing.wish.noise.keys, _labels(drawing), _confidences(drawing, drawn), drawn.array, strict=True)
+    for (_, index), label, confidence, found in each:
         name = None if label is None else names[label]
         if drawing.card.draws_points:
             yield SampledPoint(index=index, label=label, label_name=name, point=(float(found[0]), float(found[1])))

@@ -146,8 +146,8 @@ def test_an_entity_tag_changes_with_the_discriminator_where_it_chooses(client: T
 
 
 def test_the_first_candidate_has_the_image_s_own_noise_and_every_other_its_own() -> None:
-    tried = latents.candidates(5, 3, range(100), LATENT)
-    assert np.array_equal(tried[:1], latents.noise(5, [3], LATENT))
+    tried = latents.candidates((5, 3), range(100), LATENT)
+    assert np.array_equal(tried[:1], latents.noise([(5, 3)], LATENT))
     assert len(np.unique(tried, axis=0)) == 100
-    assert np.array_equal(tried[40:48], latents.candidates(5, 3, range(40, 48), LATENT))
-    assert not np.isin(tried, latents.candidates(5, 4, range(100), LATENT)).any()
+    assert np.array_equal(tried[40:48], latents.candidates((5, 3), range(40, 48), LATENT))
+    assert not np.isin(tried, latents.candidates((5, 4), range(100), LATENT)).any()

@@ -4,6 +4,7 @@ import base64
 import io
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.serving import latents
 from app.serving.graphs import MOST_KEPT
-from tests.app.world import SIZE, World
+from tests.app.world import LATENT, SIZE, World
+
+KEYS = [(1, index) for index in range(500)]
+NORMAL = {"size": 64, "distribution": "normal", "low": None, "high": None}
 
 
 def pixels(content: bytes) -> NDArray[np.uint8]:
@@ -161,12 +165,46 @@ def test_color_stays_color(client: TestClient, world: World) -> None:
 
 
 def test_uniform_noise_stays_in_its_range(client: TestClient, world: World) -> None:
-    drawn = latents.noise(1, range(500), {"size": 8, "distribution": "uniform", "low": -2.0, "high": 3.0})
+    drawn = latents.noise(KEYS, {"size": 8, "distribution": "uniform", "low": -2.0, "high": 3.0})
     assert -2 <= drawn.min() < -1.9
     assert 2.9 < drawn.max() <= 3
-    normal = latents.noise(1, range(500), {"size": 8, "distribution": "normal", "low": -1.0, "high": 1.0})
+    normal = latents.noise(KEYS, {"size": 8, "distribution": "normal", "low": -1.0, "high": 1.0})
     assert abs(normal.mean()) < 0.1
     assert 0.9 < normal.std() < 1.1
+
+
+@pytest.mark.parametrize("threshold", [0.01, 0.5, 1.0, 2.0, 4.0])
+def test_truncated_noise_keeps_to_its_threshold_and_what_kept_to_it_before(threshold: float) -> None:
+    whole, truncated = latents.noise(KEYS, NORMAL), latents.noise(KEYS, NORMAL, threshold)
+    near = np.abs(whole) <= threshold
+    assert np.array_equal(truncated[near], whole[near])
+    assert np.abs(truncated).max() <= threshold
+    assert np.array_equal(truncated[7:8], latents.noise(KEYS[7:8], NORMAL, threshold))
+    # The moments of a normal distribution cut at ±t: mean 0, variance 1 − 2 t φ(t) / (Φ(t) − Φ(−t)).
+    normal = NormalDist()
+    variance = 1 - 2 * threshold * normal.pdf(threshold) / (normal.cdf(threshold) - normal.cdf(-threshold))
+    assert truncated.var() == pytest.approx(variance, rel=0.02)
+    assert abs(truncated.mean()) < 0.02 * threshold
+
+
+def test_truncation_draws_more_usual_images(client: TestClient, world: World) -> None:
+    world.trained(100)
+    drawn = [arrays(client, n=200, seed=1, label=3)["images"]]
+    drawn += [arrays(client, n=200, seed=1, label=3, truncation=most)["images"] for most in (2, 0.5, 0.1)]
+    spreads = [images.astype(float).std(axis=0).mean() for images in drawn]
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[0] > 5 * spreads[-1]
+    document = client.get("/sample?seed=1&format=json&truncation=0.50").json()
+    assert document["truncation"] == 0.5
+
+
+def test_truncation_is_refused_where_noise_has_an_end_anyway(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.checkpoint(held, 100, latent={**LATENT, "distribution": "uniform"})
+    assert client.get("/sample?seed=1").status_code == 200
+    status, pointer, detail = fault(client, truncation=0.5)
+    assert (status, pointer) == (422, "/truncation")
+    assert "uniform noise" in detail
 
 
 def test_a_client_that_has_the_bytes_gets_none_and_no_model_is_run(client: TestClient, world: World) -> None:
@@ -188,6 +226,8 @@ def test_a_client_that_has_the_bytes_gets_none_and_no_model_is_run(client: TestC
         ("index=1", False),
         ("scale=2", False),
         ("format=webp", False),
+        ("truncation=0.5", False),
+        ("truncation=4", False),
         ("step=100", False),
         ("step=latest", True),
         ("n=1", True),
@@ -355,6 +395,14 @@ def test_without_any_job_the_answer_says_how_to_post_one(client: TestClient) -> 
         ({"scale": 2, "format": "npz"}, "/scale"),
         ({"n": 1000, "scale": 32}, "/scale"),
         ({"grid": "1x600", "scale": 4}, "/grid"),
+        ({"truncation": 0}, "/truncation"),
+        ({"truncation": -1}, "/truncation"),
+        ({"truncation": 4.01}, "/truncation"),
+        ({"truncation": "nan"}, "/truncation"),
+        ({"truncation": "inf"}, "/truncation"),
+        ({"truncation": "1e-1"}, "/truncation"),
+        ({"truncation": "٠.٥"}, "/truncation"),
+        ({"truncation": ""}, "/truncation"),
         ({"job": "7"}, "/job"),
         ({"job": "0B9C1C9E-3B1F-4A52-9D7A-5F3F1D2C6A10"}, "/job"),
         ({"label": ""}, "/label"),

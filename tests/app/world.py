@@ -200,6 +200,7 @@ class World:
         metrics: dict[str, float] | None = None,
         variant: int = 0,
         head: Head | None = None,
+        latent: dict[str, Any] = LATENT,
     ) -> None:
         """Write a checkpoint whose generator differs from every other step's and variant's.
 
@@ -214,6 +215,7 @@ class World:
             serves = ["images"] + ["labels"] * (source is not None) + head.serves
             facts = facts_of(head, source)
         card = {"image": {"size": SIZE, "channels": channels}, "serves": serves, "metrics": metrics or {}, **facts}
+        card["latent"] = latent
         if names is not None:
             card["label_names"] = names
         self.publish(held, step, contents, card)

@@ -101,9 +101,12 @@ def test_a_sample_is_saved_in_the_format_its_name_says(
     at_service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.png"
-    assert run(monkeypatch, "sample", "--label", "7", "-n", "16", "--grid", "4x4", "-o", str(out)) == 0
+    assert (
+        run(monkeypatch, "sample", "--label", "7", "-n", "16", "--grid", "4x4", "--truncation", "0.5", "-o", str(out))
+        == 0
+    )
     assert out.read_bytes() == PNG
-    assert at_service.asked == ["/sample?label=7&n=16&format=png&grid=4x4"]
+    assert at_service.asked == ["/sample?label=7&n=16&format=png&grid=4x4&truncation=0.5"]
 
 
 def test_names_are_given_and_listed(
