@@ -4,6 +4,7 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Annotated
 
 import structlog
@@ -17,7 +18,8 @@ from app import errors
 
 MOST_BODY_BYTES = 1 << 20
 MOST_UPLOAD_BYTES = 16 << 20
-UPLOADS = {"/classify", "/score"}  # the paths that take images
+MOST_LIST_BYTES = 4 << 20
+LARGER: Mapping[str, int] = {"/classify": MOST_UPLOAD_BYTES, "/score": MOST_UPLOAD_BYTES, "/sample": MOST_LIST_BYTES}
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 log = structlog.get_logger()
@@ -55,7 +57,7 @@ class RequestMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started, status, received = time.perf_counter(), 0, 0
-        most_bytes = MOST_UPLOAD_BYTES if scope["path"] in UPLOADS else MOST_BODY_BYTES
+        most_bytes = LARGER.get(scope["path"], MOST_BODY_BYTES)
 
         async def receive_limited() -> Message:
             nonlocal received

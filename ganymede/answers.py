@@ -205,7 +205,7 @@ class Sample:
 
     content: bytes = field(repr=False)
     media_type: str
-    seed: int
+    seed: int | None  # None where the images have several, or none
     label: str | None
     step: int
     job: str

@@ -181,6 +181,31 @@ class Client:
         look = {"format": format, "grid": grid, "scale": scale, "truncation": truncation}
         return _sample(self._send("GET", "/sample", {**query, **look}))
 
+    def sample_each(
+        self,
+        *,
+        labels: Sequence[int | str] | None = None,
+        seeds: Sequence[int] | None = None,
+        latents: Sequence[Sequence[float]] | None = None,
+        seed: int | None = None,
+        job: str | None = None,
+        model: str | None = None,
+        step: int | str | None = None,
+        format: str | None = None,
+        grid: str | None = None,
+        scale: int | None = None,
+        truncation: float | None = None,
+    ) -> Sample:
+        """Draw an image for each of a list of labels, of seeds or of latent vectors; labels may stand beside others.
+
+        `seed` is for labels alone. Raises as `sample`.
+        """
+        lists = {"labels": labels, "seeds": seeds, "latents": latents, "seed": seed}
+        source = {"job": job, "model": model, "step": step}
+        look = {"format": format, "grid": grid, "scale": scale, "truncation": truncation}
+        wanted = {name: value for name, value in {**lists, **source, **look}.items() if value is not None}
+        return _sample(self._send("POST", "/sample", json=wanted))
+
     def classify(
         self, image: Image, *, job: str | None = None, model: str | None = None, step: int | str | None = None
     ) -> Classification:
@@ -305,7 +330,7 @@ def _sample(response: httpx.Response) -> Sample:
     return Sample(
         content=response.content,
         media_type=headers["Content-Type"].partition(";")[0],
-        seed=int(headers["X-Seed"]),
+        seed=int(headers["X-Seed"]) if "X-Seed" in headers else None,
         label=headers.get("X-Label"),
         step=int(headers["X-Checkpoint-Step"]),
         job=headers["X-Job-ID"],

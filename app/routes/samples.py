@@ -3,42 +3,42 @@
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
-from app.conditional import is_fresh, not_modified
-from app.documents import MEANINGS, headers, problems
+from app import pictures
+from app.documents import MEANINGS, problems
 from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, SourceWanted, Whole
 from app.patterns import GRID
 from app.refusals import InputRefused
 from app.resources import Held, Reading
 from app.serving import choices
-from app.serving.choices import Source
+from app.serving.choices import Label, Source
+from app.serving.documents import LEAST_TRUNCATION, MOST_IMAGES, MOST_SCALE, MOST_TRUNCATION, SampleRequest
 from app.serving.drawings import PICTURES, Drawing, Format, Wish
-from app.serving.graphs import Graphs
-from app.serving.noises import Seeded
-from app.serving.wrappings import MEDIA_TYPES, wrap
+from app.serving.noises import Given, Noise, Seeded
 from store.checkpoints import Checkpoint
 from store.jobs import Job
 
 router = APIRouter(tags=["sample"])
 
-MOST_IMAGES = 1000
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-IMAGES = {
-    "description": "The images.",
-    "content": {
-        **{kind: BINARY for wrapping, kind in MEDIA_TYPES.items() if wrapping is not Format.JSON},
-        "application/json": {"schema": {"$ref": "#/components/schemas/SampleDocument"}},
+SURE = "Where the model's class head chose images of the label: the lowest p(label) among them."
+SEED = "The one seed of all images, drawn where none was given."
+IMAGES = pictures.described(list(Format), X_Seed=SEED, X_Label_Confidence=SURE, ETag="Of the bytes.")
+LISTED = pictures.described(list(Format), X_Seed=SEED, X_Label_Confidence=SURE)
+EXAMPLES = {
+    "labels": {
+        "summary": "One of each, side by side",
+        "value": {"labels": list(range(10)), "seed": 1, "grid": "1x10"},
     },
-    "headers": headers(
-        X_Seed="The seed, drawn where none was given.",
-        X_Label="The label's index, asked for or drawn; left out where the images have several or none.",
-        X_Label_Confidence="Where the model's class head chose images of the label: the lowest p(label) among them.",
-        X_Checkpoint_Step="The step of the checkpoint that drew them.",
-        X_Job_ID="The job of that checkpoint.",
-        ETag="Of the bytes, where a seed was given.",
-    ),
+    "seeds": {
+        "summary": "The images of these seeds, as arrays",
+        "value": {"seeds": [1, 2, 3], "format": "npz"},
+    },
+    "seeds and labels": {
+        "summary": "The same noise as three labels",
+        "value": {"seeds": [5, 5, 5], "labels": [0, 1, 7], "format": "json"},
+    },
 }
 
 Count = Annotated[
@@ -68,14 +68,16 @@ Grid = Annotated[
 Truncation = Annotated[
     Decimal | None,
     Query(
-        ge=0.01,
-        le=4,
+        ge=LEAST_TRUNCATION,
+        le=MOST_TRUNCATION,
         description="The truncation trick: each number of the noise that is farther from 0 is drawn again until it is "
         "not. The smaller, the more usual and the more alike the images. For models whose noise is normal.",
         examples=[0.7],
     ),
 ]
-Scale = Annotated[Whole, Query(ge=1, le=32, description="Enlarge each pixel to a square of so many; not for `npz`.")]
+Scale = Annotated[
+    Whole, Query(ge=1, le=MOST_SCALE, description="Enlarge each pixel to a square of so many; not for `npz`.")
+]
 
 
 @router.get(
@@ -101,39 +103,81 @@ def sample(
 ) -> Response:
     """Draw images from a checkpoint of a job, which may still be training, or of a model that has a name.
 
-    With `seed`, the answer is a pure function of checkpoint, label, seed, n, index, truncation and
-    format: the same bytes, always.
-    A generator that takes no labels still answers for one where the model has a class head: of up to 64 candidates for
-    an image, the first that the head is sure of is taken, and 503 says so when there is none.
+    With `seed`, the answer is a pure function of checkpoint, label, seed, n, index, truncation and format: the same
+    bytes, always. A generator that takes no labels still answers for one where the model has a class head: of up to 64
+    candidates for an image, the first that the head is sure of is taken, and 503 says so when there is none.
     """
-    places = _places(grid, format)
-    if format is Format.NPZ and scale > 1:
-        raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
+    places = _places(grid, format, scale)
+    count = _count(n, places)
     drawn_seed = secrets.randbits(32) if seed is None else seed
-    noise = Seeded.row(drawn_seed, index, _count(n, places), truncation)
-    wish = Wish(noise, label, format, places, scale)
-    chosen = choices.choose(connection, source, wish.what, label)
+    labels = () if label is None else (Label(label),) * count
+    wish = Wish(Seeded.row(drawn_seed, index, count, truncation), labels, format, places, scale)
+    chosen = choices.choose(connection, source, wish.what, labels[:1])
     cache = _cache_control(source, chosen.job, seed)
     known = None if seed is None else if_none_match
 
     def draw(checkpoint: Checkpoint) -> Response:
-        return _draw(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, cache, known)
+        return pictures.draw_unless_known(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, cache, known)
 
-    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, label), draw)
-
-
-def _draw(drawing: Drawing, graphs: Graphs, cache: str, if_none_match: str | None) -> Response:
-    described = {**_headers(drawing), "Cache-Control": cache}
-    if is_fresh(if_none_match, drawing.tag):
-        return not_modified(described)
-    drawn = drawing.draw(graphs)
-    if drawn.confidence is not None:
-        described["X-Label-Confidence"] = f"{drawn.confidence:.6f}"
-    return Response(wrap(drawing, drawn), headers=described, media_type=MEDIA_TYPES[drawing.wish.format])
+    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, labels[:1]), draw)
 
 
-def _places(grid: str | None, format: Format) -> tuple[int, int] | None:
-    """Return the rows and columns of a grid."""
+@router.post(
+    "/sample",
+    summary="Draw images of lists",
+    response_class=Response,
+    response_model=None,
+    responses={200: LISTED, **problems(400, 404, 409, 410, 413, 415)},
+)
+def sample_listed(
+    connection: Reading, held: Held, wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)]
+) -> Response:
+    """Draw an image for each of a list of labels, seeds or latent vectors, up to 1,000.
+
+    `labels` may stand alone, with one `seed` for all of them, or beside `seeds` or `latents` of the same length. Each
+    image is the one that `GET /sample` draws: with its seed, label and index 0, or for `labels` alone with `index` as
+    its place in the list.
+    """
+    places = _places(wanted.grid, wanted.format, wanted.scale)
+    noise, counted = _noise(wanted)
+    labels = [Label(str(text), f"/labels/{place}") for place, text in enumerate(wanted.labels or [])]
+    if labels and len(labels) != len(noise):
+        raise InputRefused("/labels", f"{len(labels)} labels for {len(noise)} images: send one for each.")
+    _count(len(noise), places)
+    wish = Wish(noise, labels, wanted.format, places, wanted.scale, counted)
+    source = Source(wanted.job, wanted.model, wanted.step)
+    chosen = choices.choose(connection, source, wish.what, labels)
+
+    def draw(checkpoint: Checkpoint) -> Response:
+        return pictures.draw(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, "no-store")
+
+    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, labels), draw)
+
+
+def _noise(wanted: SampleRequest) -> tuple[Noise, str]:
+    """Return the noise of a list's images, and what points at the list; raise InputRefused for what does not agree."""
+    if wanted.latents is not None:
+        _refuse_beside("latents", wanted, "seeds", "seed", "truncation")
+        return Given(wanted.latents), "/latents"
+    if wanted.seeds is not None:
+        _refuse_beside("seeds", wanted, "seed")
+        return Seeded(tuple((seed, 0) for seed in wanted.seeds), wanted.truncation), "/seeds"
+    if wanted.labels is not None:
+        seed = secrets.randbits(32) if wanted.seed is None else wanted.seed
+        return Seeded.row(seed, 0, len(wanted.labels), wanted.truncation), "/labels"
+    raise InputRefused("", "Send a list of `labels`, of `seeds` or of `latents`.")
+
+
+def _refuse_beside(which: str, wanted: SampleRequest, *others: str) -> None:
+    for other in others:
+        if getattr(wanted, other) is not None:
+            raise InputRefused(f"/{other}", f"`{which}` say what noise to draw from; leave `{other}` out.")
+
+
+def _places(grid: str | None, format: Format, scale: int) -> tuple[int, int] | None:
+    """Return the rows and columns of a grid; raise InputRefused for what a format cannot hold."""
+    if format is Format.NPZ and scale > 1:
+        raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
     if grid is None:
         return None
     if format not in PICTURES:
@@ -155,16 +199,6 @@ def _count(n: int | None, places: tuple[int, int] | None) -> int:
             "/grid", f"{rows}x{columns} has {count} places; at most {MOST_IMAGES} images can be asked for."
         )
     return count
-
-
-def _headers(drawing: Drawing) -> dict[str, str]:
-    known = {
-        "X-Seed": str(drawing.wish.noise.seed),
-        "X-Checkpoint-Step": str(drawing.checkpoint.step),
-        "X-Job-ID": drawing.job.id,
-        "ETag": drawing.tag,
-    }
-    return known if drawing.label is None else {**known, "X-Label": str(drawing.label)}
 
 
 def _cache_control(source: Source, job: Job, seed: int | None) -> str:

@@ -43,6 +43,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A label asked for by index or name; `pointer` says where."""
+
+    text: str
+    pointer: str = "/label"
+
+
+@dataclass(frozen=True)
 class Chosen:
     """The job that answers, and which of its checkpoints."""
 
@@ -50,7 +58,7 @@ class Chosen:
     step: Step
 
 
-def choose(connection: Connection, source: Source, what: str, label: str | None = None) -> Chosen:
+def choose(connection: Connection, source: Source, what: str, labels: Collection[Label] = ()) -> Chosen:
     """Return the job or model named, else the model `default`, else the newest job with a checkpoint for `what`.
 
     Raises JobNotFound, AliasNotFound, InputRefused where a label is wanted and none serves any, NothingToServeYet,
@@ -61,10 +69,12 @@ def choose(connection: Connection, source: Source, what: str, label: str | None 
     alias = aliases.find(connection, DEFAULT) if source.model is None else aliases.get(connection, source.model)
     if alias is not None:
         return Chosen(jobs.get(connection, alias.job), alias.step if source.step is None else source.step)
-    return Chosen(_newest(connection, what, label), "latest" if source.step is None else source.step)
+    return Chosen(_newest(connection, what, labels), "latest" if source.step is None else source.step)
 
 
-def candidates(connection: Connection, chosen: Chosen, what: str, label: str | None = None) -> Iterator[Checkpoint]:
+def candidates(
+    connection: Connection, chosen: Chosen, what: str, labels: Collection[Label] = ()
+) -> Iterator[Checkpoint]:
     """Yield the checkpoints that may answer, the one asked for first; only `latest` has others to fall back on.
 
     Raises CheckpointNotFound, CheckpointPruned or NothingToServeYet; InputRefused for what the job never will serve.
@@ -76,7 +86,7 @@ def candidates(connection: Connection, chosen: Chosen, what: str, label: str | N
     newest_first = _newest_first(connection, job)
     newest = next(newest_first, None)
     if newest is None:
-        _refuse_to_wait(job, what, label)
+        _refuse_to_wait(job, what, labels)
     if step == "best":
         yield checkpoints.chosen(connection, job.number, "best")
     else:
@@ -97,19 +107,21 @@ def answer(job: Job, found: Iterable[Checkpoint], ask: Callable[[Checkpoint], An
     raise damage
 
 
-def check_able(job: Job, serves: Collection[str], what: str) -> None:
+def check_able(job: Job, serves: Collection[str], what: str, labels: Collection[Label] = ()) -> None:
     """Raise InputRefused, saying what it can do, unless the job serves `what`."""
     if what in serves:
         return
     refused = f"Job {job.id} ({job.family}) cannot {ABILITIES[what]}; it can {abilities(serves)}"
     if what == LABELS and IMAGES in serves:
-        other = "leave `label` out, or ask a job that learns labels, such as dcgan with `conditional: true`"
-        raise InputRefused("/label", f"{refused}: {other}.")
+        pointer = next((label.pointer for label in labels), "/label")
+        other = "or ask a job that learns labels, such as dcgan with `conditional: true`"
+        raise InputRefused(pointer, f"{refused}: leave `{pointer.split('/')[1]}` out, {other}.")
     raise InputRefused("/job", f"{refused}.")
 
 
-def label_index(text: str, job: Job, names: Sequence[str], allowed: Collection[int]) -> int:
+def label_index(label: Label, job: Job, names: Sequence[str], allowed: Collection[int]) -> int:
     """Return the index of the label asked for by index or name; raise InputRefused unless it is allowed."""
+    text = label.text
     named = {index: name for index, name in enumerate(names) if index in allowed}
     for index in named:
         if text == str(index):
@@ -119,7 +131,7 @@ def label_index(text: str, job: Job, names: Sequence[str], allowed: Collection[i
             return index
     known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in named.items())
     hint = "" if text.isdigit() else one_of(text, named.values()).partition("Allowed")[0]
-    raise InputRefused("/label", f"Job {job.id} has no label {shown(text)}. {hint}Allowed: {known}.")
+    raise InputRefused(label.pointer, f"Job {job.id} has no label {shown(text)}. {hint}Allowed: {known}.")
 
 
 def promised(job: Job) -> tuple[str, ...]:
@@ -131,15 +143,15 @@ def promised(job: Job) -> tuple[str, ...]:
     return spec.serves
 
 
-def _newest(connection: Connection, what: str, label: str | None) -> Job:
+def _newest(connection: Connection, what: str, labels: Collection[Label]) -> Job:
     if job := jobs.newest_able(connection, what):
         return job
     newest, _ = jobs.page(connection, Filters(), None, LOOKED_AT)
     for job in newest:
         if not job.terminal and what in promised(job):
-            _refuse_to_wait(job, what, label)
+            _refuse_to_wait(job, what, labels)
     if what == LABELS and (job := jobs.newest_able(connection, IMAGES)):
-        check_able(job, promised(job), what)
+        check_able(job, promised(job), what, labels)
     how = HOW_TO_POST if what in (IMAGES, LABELS) else WHO_CAN
     raise NothingToServe(f"no job has a checkpoint that can {ABILITIES[what]}; {how}")
 
@@ -154,11 +166,11 @@ def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:
         below = found[0].step
 
 
-def _refuse_to_wait(job: Job, what: str, label: str | None) -> NoReturn:
+def _refuse_to_wait(job: Job, what: str, labels: Collection[Label]) -> NoReturn:
     """Say that a job has no checkpoint yet, unless waiting is vain: for what it will never serve."""
-    check_able(job, promised(job), what)
-    if label is not None and job.dataset in DATASETS:
-        names = DATASETS[job.dataset].label_names
+    check_able(job, promised(job), what, labels)
+    names = DATASETS[job.dataset].label_names if job.dataset in DATASETS else []
+    for label in labels if names else ():
         label_index(label, job, names, range(len(names)))
     if job.terminal:
         raise NothingToServeYet(f"job {job.id} is {job.state} and left no checkpoint", None)

@@ -4,11 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.parameters import MOST
+from app.patterns import GRID, SLUG, TEXT, UUID
+from app.serving.drawings import Format
+
+MOST_IMAGES = 1000  # of one answer
+MOST_SCALE = 32
+LEAST_TRUNCATION, MOST_TRUNCATION = 0.04, 4
+LISTED = Field(min_length=1, max_length=MOST_IMAGES, fail_fast=True)  # one fault says enough
+
+Seed = Annotated[int, Field(ge=0, le=MOST)]
+AnyLabel = Annotated[int, Field(ge=0, le=MOST)] | Annotated[str, Field(min_length=1, max_length=100, pattern=TEXT)]
+LatentNumber = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+
 
 class SampledImage(BaseModel):
     """One generated image."""
 
-    index: Annotated[int, Field(description="`index=` asks for this image alone.")]
+    seed: Annotated[int | None, Field(description="Null where its latent vector was sent.")]
+    index: Annotated[int, Field(description="`seed=` and `index=` ask for this image alone.")]
     label: int | None
     label_name: str | None
     confidence: Annotated[
@@ -20,10 +34,50 @@ class SampledImage(BaseModel):
 class SampledPoint(BaseModel):
     """One generated point of the plane."""
 
-    index: Annotated[int, Field(description="`index=` asks for this point alone.")]
+    seed: Annotated[int | None, Field(description="Null where its latent vector was sent.")]
+    index: Annotated[int, Field(description="`seed=` and `index=` ask for this point alone.")]
     label: int | None
     label_name: str | None
     point: Annotated[tuple[float, float], Field(description="x and y.")]
+
+
+class SampleRequest(BaseModel):
+    """Images to draw: one for each seed, label or latent vector."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seeds: Annotated[
+        Annotated[list[Seed], LISTED] | None,
+        Field(description="Image i is that of `GET /sample?seed=<seeds[i]>`, with `label=<labels[i]>` where sent."),
+    ] = None
+    labels: Annotated[
+        Annotated[list[AnyLabel], LISTED] | None,
+        Field(
+            description="By index or name, one for each of `seeds` or `latents`. Alone, image i is that of "
+            "`GET /sample?seed=<seed>&label=<labels[i]>&index=<i>`."
+        ),
+    ] = None
+    latents: Annotated[
+        Annotated[list[Annotated[list[LatentNumber], Field(min_length=1, fail_fast=True)]], LISTED] | None,
+        Field(description="Vectors of the model's latent size. A generator that takes labels needs `labels` as well."),
+    ] = None
+    seed: Annotated[Seed | None, Field(description="For `labels` alone; drawn where left out: see `X-Seed`.")] = None
+    truncation: Annotated[
+        Annotated[float, Field(ge=LEAST_TRUNCATION, le=MOST_TRUNCATION)] | None,
+        Field(description="As of `GET /sample`; not for `latents`."),
+    ] = None
+    format: Annotated[Format, Field(strict=False)] = Format.PNG
+    grid: Annotated[
+        Annotated[str, Field(pattern=GRID)] | None,
+        Field(description="Rows `x` columns of a picture.", examples=["4x4"]),
+    ] = None
+    scale: Annotated[int, Field(ge=1, le=MOST_SCALE, description="Enlarge each pixel; not for `npz`.")] = 1
+    job: Annotated[Annotated[str, Field(pattern=UUID)] | None, Field(description="The job that answers.")] = None
+    model: Annotated[Annotated[str, Field(pattern=SLUG)] | None, Field(description="The model that answers.")] = None
+    step: Annotated[
+        Annotated[int, Field(ge=0, le=MOST)] | Literal["latest", "best"] | None,
+        Field(description="Which checkpoint; `latest`, or what the model stands for, when left out."),
+    ] = None
 
 
 class SampleDocument(BaseModel):

@@ -1,5 +1,6 @@
 """A drawing: the images or points of one answer, and what their bytes depend on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -13,11 +14,12 @@ from app.conditional import entity_tag
 from app.refusals import InputRefused
 from app.serving import choices, filters
 from app.serving.cards import IMAGES, LABELS, Card
+from app.serving.choices import Label
 from app.serving.discriminators import Discriminator, open_discriminator
 from app.serving.generators import Generator
 from app.serving.graphs import DISCRIMINATOR, GENERATOR, PROVIDER, Graphs, digest
 from app.serving.images import near_square
-from app.serving.noises import Seeded
+from app.serving.noises import Given, Noise, Seeded
 from store.checkpoints import Checkpoint
 from store.jobs import Job
 
@@ -46,11 +48,12 @@ class Wish:
     A picture's pixels are enlarged to squares of `scale` by `scale`.
     """
 
-    noise: Seeded
-    label: str | None
+    noise: Noise
+    labels: Sequence[Label]  # one for each image, or none
     format: Format
     grid: tuple[int, int] | None
     scale: int
+    counted: str = "/n"  # points at what says how many images there are
 
     @property
     def count(self) -> int:
@@ -65,7 +68,7 @@ class Wish:
     @property
     def what(self) -> str:
         """Return what a job must serve to answer."""
-        return IMAGES if self.label is None else LABELS
+        return LABELS if self.labels else IMAGES
 
 
 @dataclass(frozen=True)
@@ -95,38 +98,32 @@ class Drawing:
     def plan(cls, job: Job, checkpoint: Checkpoint, wish: Wish) -> "Drawing":
         """Settle a wish; raise InputRefused where the job, the label, the format or the size cannot be had."""
         card = Card.of(checkpoint)
-        choices.check_able(job, card.serves, wish.what)
+        choices.check_able(job, card.serves, wish.what, wish.labels)
         if card.draws_points:
             _check_points(wish, card)
         else:
             _check_size(wish, card.size)
         _check_noise(job, card, wish)
-        labels = None
-        if wish.label is not None:
-            label = choices.label_index(wish.label, job, card.label_names, card.drawable_labels)
-            labels = np.full(wish.count, label, np.int64)
-        elif card.asks_for_labels:
-            labels = wish.noise.labels(len(card.label_names))
-        return cls(job, checkpoint, card, wish, labels)
+        return cls(job, checkpoint, card, wish, _labels(job, card, wish))
 
     @property
     def label(self) -> int | None:
         """Return the one label of every image, asked for or drawn; None where there are none or several."""
-        if self.labels is None or (self.wish.label is None and self.wish.count > 1):
+        if self.labels is None or np.any(self.labels != self.labels[0]):
             return None
         return int(self.labels[0])
 
     @property
     def is_filtered(self) -> bool:
         """Whether a class head chooses each image among candidates."""
-        return self.wish.label is not None and self.card.filters_labels
+        return bool(self.wish.labels) and self.card.filters_labels
 
     @property
     def tag(self) -> str:
         """Return the entity tag of the bytes: everything that they are a function of."""
         wish = self.wish
         files = [digest(self.checkpoint, file) for file in (GENERATOR, DISCRIMINATOR)[: 1 + self.is_filtered]]
-        asked = (wish.noise, None if wish.label is None else self.label)
+        asked = (wish.noise, self.labels.tolist() if wish.labels and self.labels is not None else None)
         layout = (wish.format, *wish.layout, wish.scale)
         chosen = filters.RULES if self.is_filtered else None
         return entity_tag(self.job.id, self.checkpoint.step, files, asked, layout, chosen, RUNTIME)
@@ -142,10 +139,12 @@ class Drawing:
         return Drawn(generator.draw(noise, self.labels))
 
     def _choose(self, generator: Generator, discriminator: Discriminator) -> Drawn:
-        assert self.label is not None  # a filtered drawing has the one asked for
-        noise, latent = self.wish.noise, self.card.latent
+        noise, labels, latent = self.wish.noise, self.labels, self.card.latent
+        assert isinstance(noise, Seeded)  # a filtered drawing has seeds
+        assert labels is not None  # and labels
         chosen = [
-            filters.choose(generator, discriminator, key, self.label, latent, noise.truncation) for key in noise.keys
+            filters.choose(generator, discriminator, key, int(label), latent, noise.truncation)
+            for key, label in zip(noise.keys, labels, strict=True)
         ]
         return Drawn(np.stack([image for image, _ in chosen]), [confidence for _, confidence in chosen])
 
@@ -156,15 +155,37 @@ def _check_points(wish: Wish, card: Card) -> None:
         raise InputRefused("/grid", "This job draws points, all of them in one picture; leave `grid` out.")
     if wish.format is Format.ZIP:
         raise InputRefused("/format", "This job draws points; ask for `npz`, `json`, `png` or `webp`.")
-    if wish.label is not None and card.filters_labels:
-        raise InputRefused("/label", "This job draws points, which no class head chooses among; leave `label` out.")
+    if wish.labels and card.filters_labels:
+        raise InputRefused(wish.labels[0].pointer, "This job draws points, which no class head chooses among.")
 
 
 def _check_noise(job: Job, card: Card, wish: Wish) -> None:
     """Raise InputRefused for noise that the generator does not take."""
-    if wish.noise.truncation is not None and card.latent["distribution"] != "normal":
-        found = f"Job {job.id} ({job.family}) draws from {card.latent['distribution']} noise, which has an end anyway"
-        raise InputRefused("/truncation", f"{found}; leave `truncation` out.")
+    who, size, distribution = f"Job {job.id} ({job.family})", card.latent["size"], card.latent["distribution"]
+    match wish.noise:
+        case Seeded(truncation=float()) if distribution != "normal":
+            found = f"{who} draws from {distribution} noise, which has an end anyway"
+            raise InputRefused("/truncation", f"{found}; leave `truncation` out.")
+        case Given(sent) if wrong := [place for place, vector in enumerate(sent) if len(vector) != size]:
+            found = f"{who} draws from vectors of {size} numbers; found {len(sent[wrong[0]])}."
+            raise InputRefused(f"/latents/{wrong[0]}", found)
+        case Given() if card.asks_for_labels and not wish.labels:
+            raise InputRefused("/labels", f"{who} draws images of a label: send a label for each latent vector.")
+        case Given() if card.filters_labels and wish.labels:
+            raise InputRefused("/labels", f"{who} chooses images of a label among seeds' noise: send `seeds` instead.")
+
+
+def _labels(job: Job, card: Card, wish: Wish) -> NDArray[np.int64] | None:
+    """Return the labels (N,) asked for, those drawn for a generator that takes any, or None."""
+    if wish.labels:
+        known = {
+            label: choices.label_index(label, job, card.label_names, card.drawable_labels)
+            for label in dict.fromkeys(wish.labels)
+        }
+        return np.array([known[label] for label in wish.labels], np.int64)
+    if card.asks_for_labels and isinstance(wish.noise, Seeded):
+        return wish.noise.labels(len(card.label_names))
+    return None
 
 
 def _check_size(wish: Wish, size: int) -> None:
@@ -172,7 +193,7 @@ def _check_size(wish: Wish, size: int) -> None:
     side = size * wish.scale
     rows, columns = wish.layout if wish.format in PICTURES else (wish.count, 1)
     if rows * columns * side**2 > MOST_PIXELS:
-        found = f"{rows * columns} images of {side} by {side} pixels"
-        raise InputRefused("/scale" if wish.scale > 1 else "/n", f"{found} are more than {MOST_PIXELS:,} pixels.")
+        found = f"{rows * columns} images of {side} by {side} pixels are more than {MOST_PIXELS:,} pixels"
+        raise InputRefused("/scale" if wish.scale > 1 else wish.counted, f"{found}.")
     if wish.format in PICTURES and max(rows, columns) * side > MOST_SIDE:
         raise InputRefused("/grid", f"A picture may be {MOST_SIDE:,} pixels wide or high at most.")

@@ -1,5 +1,6 @@
-"""What images are drawn from: noise that belongs to seeds."""
+"""What images are drawn from: noise that belongs to seeds, or latent vectors as they were sent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +39,21 @@ class Seeded:
     def labels(self, count: int) -> NDArray[np.int64]:
         """Draw one of `count` labels for each image (N,)."""
         return latents.labels(self.keys, count)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Latent vectors as they were sent, one for each image."""
+
+    sent: Sequence[Sequence[float]]
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.sent)
+
+    def vectors(self, latent: Latent) -> NDArray[np.float32]:
+        """Return the latent vectors (N, Z)."""
+        return np.array(self.sent, np.float32)
+
+
+Noise = Seeded | Given

@@ -1,7 +1,7 @@
 """What was drawn, as bytes: a picture, arrays, an archive or JSON."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from app.serving import images, points
 from app.serving.documents import SampledImage, SampleDocument, SampledPoint
 from app.serving.drawings import Drawing, Drawn, Format
 from app.serving.images import Pixels
+from app.serving.noises import Given, Noise, Seeded
 
 NO_LABEL = -1
 
@@ -38,40 +39,54 @@ def _picture(drawing: Drawing, drawn: Drawn) -> Pixels:
 def _npz(drawing: Drawing, drawn: Drawn) -> bytes:
     labels = np.full(drawing.wish.count, NO_LABEL, np.int64) if drawing.labels is None else drawing.labels
     name = "points" if drawing.card.draws_points else "images"
-    return images.arrays({name: drawn.array, "labels": labels, "seed": np.array(drawing.wish.noise.seed, np.int64)})
+    return images.arrays({name: drawn.array, "labels": labels, **_seeds(drawing.wish.noise)})
+
+
+def _seeds(noise: Noise) -> dict[str, NDArray[np.int64]]:
+    """Return one seed for all images, one for each, or none."""
+    if isinstance(noise, Given):
+        return {}
+    seeds = [seed for seed, _ in noise.keys] if noise.seed is None else noise.seed
+    return {"seed": np.array(seeds, np.int64)}
 
 
 def _zip(drawing: Drawing, drawn: Drawn) -> bytes:
-    each = zip(drawing.wish.noise.keys, _labels(drawing), drawn.array, strict=True)
+    first = _keys(drawing.wish.noise)[0][1]
+    each = enumerate(zip(_labels(drawing), drawn.array, strict=True), first)
     return images.archive(
-        (f"{index:06d}.png" if label is None else f"{index:06d}-label-{label}.png", _png(drawing, image))
-        for (_, index), label, image in each
+        (f"{place:06d}.png" if label is None else f"{place:06d}-label-{label}.png", _png(drawing, image))
+        for place, (label, image) in each
     )
 
 
 def _json(drawing: Drawing, drawn: Drawn) -> bytes:
     sampled = list(_sampled(drawing, drawn))
     step, noise = drawing.checkpoint.step, drawing.wish.noise
-    document = SampleDocument(
-        job_id=drawing.job.id, step=step, seed=noise.seed, truncation=noise.truncation, images=sampled
-    )
+    seed, truncation = (noise.seed, noise.truncation) if isinstance(noise, Seeded) else (None, None)
+    document = SampleDocument(job_id=drawing.job.id, step=step, seed=seed, truncation=truncation, images=sampled)
     return document.model_dump_json().encode()
 
 
 def _sampled(drawing: Drawing, drawn: Drawn) -> Iterator[SampledImage | SampledPoint]:
     names = drawing.card.label_names
-    each = zip(drawing.wish.noise.keys, _labels(drawing), _confidences(drawing, drawn), drawn.array, strict=True)
-    for (_, index), label, confidence, found in each:
+    each = zip(_keys(drawing.wish.noise), _labels(drawing), _confidences(drawing, drawn), drawn.array, strict=True)
+    for (seed, index), label, confidence, found in each:
         name = None if label is None else names[label]
         if drawing.card.draws_points:
-            yield SampledPoint(index=index, label=label, label_name=name, point=(float(found[0]), float(found[1])))
+            point = (float(found[0]), float(found[1]))
+            yield SampledPoint(seed=seed, index=index, label=label, label_name=name, point=point)
         else:
             png = base64.b64encode(_png(drawing, found)).decode()
-            yield SampledImage(index=index, label=label, label_name=name, confidence=confidence, png=png)
+            yield SampledImage(seed=seed, index=index, label=label, label_name=name, confidence=confidence, png=png)
 
 
 def _png(drawing: Drawing, image: NDArray[np.uint8]) -> bytes:
     return images.png(images.enlarge(image, drawing.wish.scale))
+
+
+def _keys(noise: Noise) -> Sequence[tuple[int | None, int]]:
+    """Return the seed and index of each image; of one that has no seed, its place."""
+    return noise.keys if isinstance(noise, Seeded) else [(None, place) for place in range(len(noise))]
 
 
 def _labels(drawing: Drawing) -> list[int] | list[None]:

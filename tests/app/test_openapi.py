@@ -150,6 +150,15 @@ def test_every_example_works_when_it_is_pasted(client: TestClient) -> None:
         assert client.post("/jobs", json=example["value"]).status_code == 202, name
 
 
+def test_every_example_of_a_list_works_when_it_is_pasted(client: TestClient, world: World) -> None:
+    world.trained(100)
+    operation = client.get("/openapi.json").json()["paths"]["/sample"]["post"]
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    assert len(examples) >= 3
+    for name, example in examples.items():
+        assert client.post("/sample", json=example["value"]).status_code == 200, name
+
+
 if __name__ == "__main__":
     SNAPSHOT.write_text(described())
     sys.stdout.write(f"wrote {SNAPSHOT}\n")

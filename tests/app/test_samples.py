@@ -173,7 +173,7 @@ def test_uniform_noise_stays_in_its_range(client: TestClient, world: World) -> N
     assert 0.9 < normal.std() < 1.1
 
 
-@pytest.mark.parametrize("threshold", [0.01, 0.5, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("threshold", [0.04, 0.5, 1.0, 2.0, 4.0])
 def test_truncated_noise_keeps_to_its_threshold_and_what_kept_to_it_before(threshold: float) -> None:
     whole, truncated = latents.noise(KEYS, NORMAL), latents.noise(KEYS, NORMAL, threshold)
     near = np.abs(whole) <= threshold
@@ -396,6 +396,7 @@ def test_without_any_job_the_answer_says_how_to_post_one(client: TestClient) -> 
         ({"n": 1000, "scale": 32}, "/scale"),
         ({"grid": "1x600", "scale": 4}, "/grid"),
         ({"truncation": 0}, "/truncation"),
+        ({"truncation": 0.039}, "/truncation"),
         ({"truncation": -1}, "/truncation"),
         ({"truncation": 4.01}, "/truncation"),
         ({"truncation": "nan"}, "/truncation"),

@@ -65,7 +65,7 @@ def frozen_redis(path: Path) -> Iterator[threading.Event]:
         ("GET", "/nothing", 404),
         ("GET", "/jobs/", 404),
         ("PUT", "/jobs", 405),
-        ("POST", "/sample", 405),
+        ("POST", "/families", 405),
         ("GET", "/jobs/7", 422),
         ("GET", "/jobs/00000000-0000-4000-8000-000000000000", 404),
         ("GET", "/families/stylegan", 404),
@@ -85,7 +85,7 @@ def test_every_refusal_is_a_problem(client: TestClient, method: str, path: str, 
 
 def test_a_method_that_is_not_allowed_hears_which_are(client: TestClient) -> None:
     assert client.put("/jobs").headers["Allow"] == "GET, POST"
-    assert client.delete("/sample").headers["Allow"] == "GET"
+    assert client.delete("/sample").headers["Allow"] == "GET, POST"
 
 
 def test_a_request_id_is_kept_where_it_is_harmless(client: TestClient) -> None:

@@ -77,7 +77,10 @@ def running() -> Iterator[FakeService]:
         def do_POST(self) -> None:
             spec = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
             service.headers.append(dict(self.headers))
-            if self.path.startswith(("/classify", "/score")):
+            if self.path == "/sample":
+                service.posted.append(spec)
+                self.picture(seed=spec.get("seed"))
+            elif self.path.startswith(("/classify", "/score")):
                 service.asked.append(self.path)
                 self.look(spec)
             elif "totl_steps" in spec:
@@ -146,10 +149,12 @@ def running() -> Iterator[FakeService]:
             results = [shown] if self.path.startswith("/classify") else [{"logit": -1.5, "probability": 0.1824}]
             self.answer(200, {"job_id": JOB, "step": 10, "results": results})
 
-        def picture(self) -> None:
+        def picture(self, seed: int | None = 42) -> None:
             self.send_response(200)
             label = parse_qs(urlsplit(self.path).query).get("label", ["3"])[0]
-            told = {"X-Seed": "42", "X-Label": label, "X-Checkpoint-Step": "10", "X-Job-ID": JOB}
+            told = {"X-Label": label, "X-Checkpoint-Step": "10", "X-Job-ID": JOB}
+            if seed is not None:
+                told["X-Seed"] = str(seed)
             if service.confidence is not None:
                 told["X-Label-Confidence"] = service.confidence
             for name, value in {**told, "Content-Type": "image/png", "Content-Length": str(len(PNG))}.items():

@@ -119,6 +119,15 @@ def test_a_sample_knows_what_would_draw_it_again(client: Client, service: FakeSe
     assert drawn.save(tmp_path / "new" / "seven.png").read_bytes() == PNG
 
 
+def test_lists_are_sent_as_they_were_said(client: Client, service: FakeService) -> None:
+    assert client.sample_each(labels=[7, "sneaker"], seed=5).seed == 5
+    assert client.sample_each(seeds=[1, 2], labels=[3, 4], format="npz", model="digits").seed is None
+    assert service.posted == [
+        {"labels": [7, "sneaker"], "seed": 5},
+        {"seeds": [1, 2], "labels": [3, 4], "format": "npz", "model": "digits"},
+    ]
+
+
 def test_names_are_given_read_and_let_go(client: Client, service: FakeService) -> None:
     digits, letters = client.models()
     assert (digits.name, digits.job, digits.step, digits.checkpoint) == ("digits", JOB, "best", 5)
