@@ -19,6 +19,7 @@ from store.lifecycle import JobState
 WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,18})?")
 MOST = 2**53 - 1  # the largest integer every JSON reader keeps; databases hold more
+MOST_SCALE = 32
 
 
 def _whole(value: object) -> object:
@@ -139,6 +140,9 @@ async def _source(job: JobWanted = None, model: ModelWanted = None, step: StepWa
 
 
 SourceWanted = Annotated[Source, Depends(_source)]
+Scale = Annotated[
+    Whole, Query(ge=1, le=MOST_SCALE, description="Enlarge each pixel to a square of so many; not for `npz`.")
+]
 
 IdempotencyKey = Annotated[
     str | None,

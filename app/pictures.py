@@ -1,4 +1,4 @@
-"""Drawings as answers: what their headers say, and whether the client has the bytes already."""
+"""Drawings as answers: what their headers say, how long they are good, and whether the client has them already."""
 
 from typing import Any
 
@@ -6,12 +6,16 @@ from starlette.responses import Response
 
 from app.conditional import is_fresh, not_modified
 from app.documents import headers
+from app.refusals import InputRefused
+from app.serving.choices import Source
 from app.serving.drawings import Drawing, Format
 from app.serving.graphs import Graphs
 from app.serving.noises import Seeded
 from app.serving.wrappings import MEDIA_TYPES, wrap
+from store.jobs import Job
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
+UNKEPT = "no-store"
 TOLD = {
     "X_Label": "The label's index, asked for or drawn; left out where the images have several or none.",
     "X_Checkpoint_Step": "The step of the checkpoint that drew them.",
@@ -25,6 +29,18 @@ def described(formats: list[Format], **told: str) -> dict[str, Any]:  # Any: an 
     if Format.JSON in formats:
         content[MEDIA_TYPES[Format.JSON]] = {"schema": {"$ref": "#/components/schemas/SampleDocument"}}
     return {"description": "The images.", "content": content, "headers": headers(**TOLD, **told)}
+
+
+def check_scale(format: Format, scale: int) -> None:
+    """Raise InputRefused where there are no pixels to enlarge."""
+    if format is Format.NPZ and scale > 1:
+        raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
+
+
+def kept(source: Source, job: Job) -> str:
+    """Return how long an answer with a seed is good: for good where its URL names a job that has ended, and a step."""
+    pinned = source.job is not None and isinstance(source.step, int) and job.terminal
+    return "max-age=31536000, immutable" if pinned else "no-cache"
 
 
 def draw(drawing: Drawing, graphs: Graphs, cache: str) -> Response:

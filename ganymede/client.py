@@ -206,6 +206,24 @@ class Client:
         wanted = {name: value for name, value in {**lists, **source, **look}.items() if value is not None}
         return _sample(self._send("POST", "/sample", json=wanted))
 
+    def interpolate(
+        self,
+        from_seed: int,
+        to_seed: int,
+        *,
+        label: int | str | None = None,
+        frames: int | None = None,
+        job: str | None = None,
+        model: str | None = None,
+        step: int | str | None = None,
+        format: str | None = None,
+        scale: int | None = None,
+    ) -> Sample:
+        """Draw the way from one seed's image to another's: a strip as `png`, an animation as `webp`, or `npz`."""
+        query = {"from_seed": from_seed, "to_seed": to_seed, "label": label, "frames": frames}
+        source = {"job": job, "model": model, "step": step}
+        return _sample(self._send("GET", "/interpolate", {**query, **source, "format": format, "scale": scale}))
+
     def classify(
         self, image: Image, *, job: str | None = None, model: str | None = None, step: int | str | None = None
     ) -> Classification:

@@ -8,17 +8,16 @@ from starlette.responses import Response
 
 from app import pictures
 from app.documents import MEANINGS, problems
-from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, SourceWanted, Whole
+from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.patterns import GRID
 from app.refusals import InputRefused
 from app.resources import Held, Reading
 from app.serving import choices
 from app.serving.choices import Label, Source
-from app.serving.documents import LEAST_TRUNCATION, MOST_IMAGES, MOST_SCALE, MOST_TRUNCATION, SampleRequest
+from app.serving.documents import LEAST_TRUNCATION, MOST_IMAGES, MOST_TRUNCATION, SampleRequest
 from app.serving.drawings import PICTURES, Drawing, Format, Wish
 from app.serving.noises import Given, Noise, Seeded
 from store.checkpoints import Checkpoint
-from store.jobs import Job
 
 router = APIRouter(tags=["sample"])
 
@@ -75,9 +74,6 @@ Truncation = Annotated[
         examples=[0.7],
     ),
 ]
-Scale = Annotated[
-    Whole, Query(ge=1, le=MOST_SCALE, description="Enlarge each pixel to a square of so many; not for `npz`.")
-]
 
 
 @router.get(
@@ -107,13 +103,14 @@ def sample(
     bytes, always. A generator that takes no labels still answers for one where the model has a class head: of up to 64
     candidates for an image, the first that the head is sure of is taken, and 503 says so when there is none.
     """
-    places = _places(grid, format, scale)
+    pictures.check_scale(format, scale)
+    places = _places(grid, format)
     count = _count(n, places)
     drawn_seed = secrets.randbits(32) if seed is None else seed
     labels = () if label is None else (Label(label),) * count
     wish = Wish(Seeded.row(drawn_seed, index, count, truncation), labels, format, places, scale)
     chosen = choices.choose(connection, source, wish.what, labels[:1])
-    cache = _cache_control(source, chosen.job, seed)
+    cache = pictures.UNKEPT if seed is None else pictures.kept(source, chosen.job)
     known = None if seed is None else if_none_match
 
     def draw(checkpoint: Checkpoint) -> Response:
@@ -138,7 +135,8 @@ def sample_listed(
     image is the one that `GET /sample` draws: with its seed, label and index 0, or for `labels` alone with `index` as
     its place in the list.
     """
-    places = _places(wanted.grid, wanted.format, wanted.scale)
+    pictures.check_scale(wanted.format, wanted.scale)
+    places = _places(wanted.grid, wanted.format)
     noise, counted = _noise(wanted)
     labels = [Label(str(text), f"/labels/{place}") for place, text in enumerate(wanted.labels or [])]
     if labels and len(labels) != len(noise):
@@ -149,7 +147,7 @@ def sample_listed(
     chosen = choices.choose(connection, source, wish.what, labels)
 
     def draw(checkpoint: Checkpoint) -> Response:
-        return pictures.draw(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, "no-store")
+        return pictures.draw(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, pictures.UNKEPT)
 
     return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, labels), draw)
 
@@ -174,10 +172,8 @@ def _refuse_beside(which: str, wanted: SampleRequest, *others: str) -> None:
             raise InputRefused(f"/{other}", f"`{which}` say what noise to draw from; leave `{other}` out.")
 
 
-def _places(grid: str | None, format: Format, scale: int) -> tuple[int, int] | None:
-    """Return the rows and columns of a grid; raise InputRefused for what a format cannot hold."""
-    if format is Format.NPZ and scale > 1:
-        raise InputRefused("/scale", "An npz holds what is drawn as it is; leave `scale` out.")
+def _places(grid: str | None, format: Format) -> tuple[int, int] | None:
+    """Return the rows and columns of a grid."""
     if grid is None:
         return None
     if format not in PICTURES:
@@ -199,10 +195,3 @@ def _count(n: int | None, places: tuple[int, int] | None) -> int:
             "/grid", f"{rows}x{columns} has {count} places; at most {MOST_IMAGES} images can be asked for."
         )
     return count
-
-
-def _cache_control(source: Source, job: Job, seed: int | None) -> str:
-    if seed is None:
-        return "no-store"
-    pinned = source.job is not None and isinstance(source.step, int) and job.terminal
-    return "max-age=31536000, immutable" if pinned else "no-cache"

@@ -4,18 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.parameters import MOST
+from app.parameters import MOST, MOST_SCALE
 from app.patterns import GRID, SLUG, TEXT, UUID
 from app.serving.drawings import Format
 
 MOST_IMAGES = 1000  # of one answer
-MOST_SCALE = 32
 LEAST_TRUNCATION, MOST_TRUNCATION = 0.04, 4
 LISTED = Field(min_length=1, max_length=MOST_IMAGES, fail_fast=True)  # one fault says enough
 
 Seed = Annotated[int, Field(ge=0, le=MOST)]
 AnyLabel = Annotated[int, Field(ge=0, le=MOST)] | Annotated[str, Field(min_length=1, max_length=100, pattern=TEXT)]
-LatentNumber = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+LatentNumber = Annotated[float, Field(ge=-10, le=10)]
 
 
 class SampledImage(BaseModel):

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from app.conditional import entity_tag
 from app.refusals import InputRefused
-from app.serving import choices, filters
+from app.serving import choices, filters, points
 from app.serving.cards import IMAGES, LABELS, Card
 from app.serving.choices import Label
 from app.serving.discriminators import Discriminator, open_discriminator
 from app.serving.generators import Generator
 from app.serving.graphs import DISCRIMINATOR, GENERATOR, PROVIDER, Graphs, digest
 from app.serving.images import near_square
-from app.serving.noises import Given, Noise, Seeded
+from app.serving.noises import Between, Given, Noise, Seeded
 from store.checkpoints import Checkpoint
 from store.jobs import Job
 
@@ -62,8 +62,14 @@ class Wish:
 
     @property
     def layout(self) -> tuple[int, int]:
-        """Return the rows and columns of a picture."""
-        return self.grid or near_square(self.count)
+        """Return the rows and columns of a picture; a way is a strip."""
+        strip = (1, self.count) if isinstance(self.noise, Between) else None
+        return self.grid or strip or near_square(self.count)
+
+    @property
+    def is_animation(self) -> bool:
+        """Whether the images come one after the other, not side by side."""
+        return self.format is Format.WEBP and isinstance(self.noise, Between)
 
     @property
     def what(self) -> str:
@@ -101,8 +107,7 @@ class Drawing:
         choices.check_able(job, card.serves, wish.what, wish.labels)
         if card.draws_points:
             _check_points(wish, card)
-        else:
-            _check_size(wish, card.size)
+        _check_size(wish, card)
         _check_noise(job, card, wish)
         return cls(job, checkpoint, card, wish, _labels(job, card, wish))
 
@@ -173,6 +178,9 @@ def _check_noise(job: Job, card: Card, wish: Wish) -> None:
             raise InputRefused("/labels", f"{who} draws images of a label: send a label for each latent vector.")
         case Given() if card.filters_labels and wish.labels:
             raise InputRefused("/labels", f"{who} chooses images of a label among seeds' noise: send `seeds` instead.")
+        case Between() if card.filters_labels and wish.labels:
+            found = f"{who} chooses images of a label among candidates, and cannot follow one along a way"
+            raise InputRefused("/label", f"{found}; leave `label` out.")
 
 
 def _labels(job: Job, card: Card, wish: Wish) -> NDArray[np.int64] | None:
@@ -183,17 +191,25 @@ def _labels(job: Job, card: Card, wish: Wish) -> NDArray[np.int64] | None:
             for label in dict.fromkeys(wish.labels)
         }
         return np.array([known[label] for label in wish.labels], np.int64)
-    if card.asks_for_labels and isinstance(wish.noise, Seeded):
+    if card.asks_for_labels and not isinstance(wish.noise, Given):
         return wish.noise.labels(len(card.label_names))
     return None
 
 
-def _check_size(wish: Wish, size: int) -> None:
+def _check_size(wish: Wish, card: Card) -> None:
     """Raise InputRefused for more pixels than one answer may hold."""
-    side = size * wish.scale
-    rows, columns = wish.layout if wish.format in PICTURES else (wish.count, 1)
+    side = (points.SIDE if card.draws_points else card.size) * wish.scale
+    rows, columns = _tiles(wish, card)
     if rows * columns * side**2 > MOST_PIXELS:
         found = f"{rows * columns} images of {side} by {side} pixels are more than {MOST_PIXELS:,} pixels"
         raise InputRefused("/scale" if wish.scale > 1 else wish.counted, f"{found}.")
-    if wish.format in PICTURES and max(rows, columns) * side > MOST_SIDE:
-        raise InputRefused("/grid", f"A picture may be {MOST_SIDE:,} pixels wide or high at most.")
+    if wish.format in PICTURES and not wish.is_animation and max(rows, columns) * side > MOST_SIDE:
+        said = f"A picture may be {MOST_SIDE:,} pixels wide or high at most."
+        raise InputRefused("/grid" if wish.grid else wish.counted, said)
+
+
+def _tiles(wish: Wish, card: Card) -> tuple[int, int]:
+    """Return the rows and columns of images that an answer holds; points share a picture, and have no pixels else."""
+    if card.draws_points and not wish.is_animation:
+        return (1, 1) if wish.format in PICTURES else (0, 0)
+    return (wish.count, 1) if wish.is_animation or wish.format not in PICTURES else wish.layout

@@ -3,7 +3,7 @@
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
+FRAME_MILLISECONDS = 100  # of an animation
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold
 
 
@@ -45,6 +46,24 @@ def webp(picture: Pixels) -> bytes:
     return _encode(picture, "WEBP", lossless=True, quality=75, method=4)
 
 
+def animation(frames: Sequence[Pixels]) -> bytes:
+    """Encode pictures (H, W, C) of one size as a lossless animated WebP that begins anew at its end."""
+    target = io.BytesIO()
+    first, *others = (_image(frame) for frame in frames)
+    # A slower method takes some ten times as long, for a quarter less.
+    first.save(
+        target,
+        "WEBP",
+        save_all=True,
+        append_images=others,
+        duration=FRAME_MILLISECONDS,
+        lossless=True,
+        quality=0,
+        method=0,
+    )
+    return target.getvalue()
+
+
 def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
     """Pack files into a zip that depends on their names and contents alone."""
     target = io.BytesIO()
@@ -70,6 +89,9 @@ def _array(array: NDArray[Any]) -> bytes:
 
 def _encode(picture: Pixels, kind: str, **options: bool | int) -> bytes:
     target = io.BytesIO()
-    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
-    image.save(target, kind, **options)
+    _image(picture).save(target, kind, **options)
     return target.getvalue()
+
+
+def _image(picture: Pixels) -> Image.Image:
+    return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)

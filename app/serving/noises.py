@@ -1,5 +1,6 @@
-"""What images are drawn from: noise that belongs to seeds, or latent vectors as they were sent."""
+"""What images are drawn from: noise of seeds, latent vectors as they were sent, or the way between two seeds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,10 @@ from numpy.typing import NDArray
 
 from app.serving import latents
 from app.serving.latents import Key, Latent
+
+Vector = NDArray[np.float64]
+
+STRAIGHT = 1e-6  # the sine of an angle from which two vectors count as lying on one line
 
 
 @dataclass(frozen=True)
@@ -56,4 +61,45 @@ class Given:
         return np.array(self.sent, np.float32)
 
 
-Noise = Seeded | Given
+@dataclass(frozen=True)
+class Between:
+    """Noise on the way from that of one seed to that of another, both included, for each of `frames` images."""
+
+    from_seed: int
+    to_seed: int
+    frames: int
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.frames
+
+    def vectors(self, latent: Latent) -> NDArray[np.float32]:
+        """Return the latent vectors (N, Z)."""
+        start, end = latents.noise([(self.from_seed, 0), (self.to_seed, 0)], latent).astype(np.float64)
+        walk = slerp if latent["distribution"] == "normal" else lerp
+        parts = [frame / (self.frames - 1) for frame in range(self.frames)]
+        return np.stack([walk(start, end, part) for part in parts]).astype(np.float32)
+
+    def labels(self, count: int) -> NDArray[np.int64]:
+        """Draw one of `count` labels for all images (N,): that of the first."""
+        return latents.labels([(self.from_seed, 0)], count).repeat(self.frames)
+
+
+Noise = Seeded | Given | Between
+
+
+def lerp(start: Vector, end: Vector, part: float) -> Vector:
+    """Go a part of the way from one vector to another, straight ahead."""
+    return (1 - part) * start + part * end
+
+
+def slerp(start: Vector, end: Vector, part: float) -> Vector:
+    """Go a part of the way on a great circle, so that the length stays usual (White 2016, arxiv.org/abs/1609.04468).
+
+    Between vectors of one line, where there is no such circle or are many, the way is straight.
+    """
+    cosine = float(start @ end) / (math.sqrt(float(start @ start)) * math.sqrt(float(end @ end)) or 1)
+    angle = math.acos(min(1, max(-1, cosine)))
+    if math.sin(angle) < STRAIGHT:
+        return lerp(start, end, part)
+    return (math.sin((1 - part) * angle) * start + math.sin(part * angle) * end) / math.sin(angle)

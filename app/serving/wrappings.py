@@ -10,7 +10,7 @@ from app.serving import images, points
 from app.serving.documents import SampledImage, SampleDocument, SampledPoint
 from app.serving.drawings import Drawing, Drawn, Format
 from app.serving.images import Pixels
-from app.serving.noises import Given, Noise, Seeded
+from app.serving.noises import Between, Given, Noise, Seeded
 
 NO_LABEL = -1
 
@@ -36,6 +36,15 @@ def _picture(drawing: Drawing, drawn: Drawn) -> Pixels:
     return images.enlarge(picture, drawing.wish.scale)
 
 
+def _webp(drawing: Drawing, drawn: Drawn) -> bytes:
+    if not drawing.wish.is_animation:
+        return images.webp(_picture(drawing, drawn))
+    frames = drawn.array
+    if drawing.card.draws_points:
+        frames = np.stack([points.scatter(point[None], drawing.card.span) for point in drawn.array])
+    return images.animation([images.enlarge(frame, drawing.wish.scale) for frame in frames])
+
+
 def _npz(drawing: Drawing, drawn: Drawn) -> bytes:
     labels = np.full(drawing.wish.count, NO_LABEL, np.int64) if drawing.labels is None else drawing.labels
     name = "points" if drawing.card.draws_points else "images"
@@ -43,11 +52,15 @@ def _npz(drawing: Drawing, drawn: Drawn) -> bytes:
 
 
 def _seeds(noise: Noise) -> dict[str, NDArray[np.int64]]:
-    """Return one seed for all images, one for each, or none."""
-    if isinstance(noise, Given):
-        return {}
-    seeds = [seed for seed, _ in noise.keys] if noise.seed is None else noise.seed
-    return {"seed": np.array(seeds, np.int64)}
+    """Return one seed for all images, one for each, those of both ends, or none."""
+    match noise:
+        case Seeded(keys):
+            seeds = [seed for seed, _ in keys] if noise.seed is None else noise.seed
+            return {"seed": np.array(seeds, np.int64)}
+        case Between(start, end):
+            return {"seed": np.array([start, end], np.int64)}
+        case Given():
+            return {}
 
 
 def _zip(drawing: Drawing, drawn: Drawn) -> bytes:
@@ -99,7 +112,7 @@ def _confidences(drawing: Drawing, drawn: Drawn) -> list[float] | list[None]:
 
 WRAPPERS: Mapping[Format, Callable[[Drawing, Drawn], bytes]] = {
     Format.PNG: lambda drawing, drawn: images.png(_picture(drawing, drawn)),
-    Format.WEBP: lambda drawing, drawn: images.webp(_picture(drawing, drawn)),
+    Format.WEBP: _webp,
     Format.NPZ: _npz,
     Format.ZIP: _zip,
     Format.JSON: _json,

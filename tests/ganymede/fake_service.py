@@ -136,7 +136,7 @@ def running() -> Iterator[FakeService]:
             }
             if path == f"/jobs/{JOB}":
                 self.answer(200, service.look())
-            elif path == "/sample":
+            elif path in ("/sample", "/interpolate"):
                 self.picture()
             elif lists.get(path):
                 self.answer(200, lists[path])

@@ -128,6 +128,12 @@ def test_lists_are_sent_as_they_were_said(client: Client, service: FakeService) 
     ]
 
 
+def test_a_way_between_two_seeds_is_asked_for_as_it_was_said(client: Client, service: FakeService) -> None:
+    assert client.interpolate(1, 2, label="sneaker", frames=9, model="digits", format="webp", scale=4).content == PNG
+    asked = "from_seed=1&to_seed=2&label=sneaker&frames=9&model=digits&format=webp&scale=4"
+    assert service.asked == [f"/interpolate?{asked}"]
+
+
 def test_names_are_given_read_and_let_go(client: Client, service: FakeService) -> None:
     digits, letters = client.models()
     assert (digits.name, digits.job, digits.step, digits.checkpoint) == ("digits", JOB, "best", 5)
