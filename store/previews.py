@@ -54,6 +54,16 @@ def at(connection: Connection, job_number: int, step: int) -> Preview:
     return Preview(*row)
 
 
+def timeline(connection: Connection, job_number: int, most: int) -> list[Preview]:
+    """Return up to `most` ≥ 2 previews, evenly thinned, oldest first; the first and the last are among them."""
+    of_job = previews.c.job_number == job_number
+    steps = list(connection.scalars(select(previews.c.step).where(of_job).order_by(previews.c.step)))
+    if len(steps) > most:
+        steps = [steps[place * (len(steps) - 1) // (most - 1)] for place in range(most)]
+    query = select(*COLUMNS).where(of_job, previews.c.step.in_(steps)).order_by(previews.c.step)
+    return [Preview(*row) for row in connection.execute(query)]
+
+
 def page(connection: Connection, job_number: int, after: int | None, limit: int) -> tuple[list[Preview], bool]:
     """Return up to `limit` previews below step `after`, newest first, and whether more follow."""
     query = select(*COLUMNS).where(previews.c.job_number == job_number).order_by(previews.c.step.desc())

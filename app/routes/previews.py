@@ -8,8 +8,10 @@ from app.conditional import is_fresh, not_modified
 from app.documents import Page, PreviewDocument, headers, problems
 from app.parameters import AfterStep, IfNoneMatch, JobId, Limit, StepPath
 from app.resources import Held, Reading
+from app.serving import timelines
 from app.serving.graphs import verify
 from store import jobs, previews
+from store.errors import PreviewNotFound
 
 router = APIRouter(tags=["jobs"])
 
@@ -17,6 +19,11 @@ PICTURE = {
     "description": "The picture.",
     "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     "headers": headers(ETag="The picture's SHA-256."),
+}
+ANIMATION = {
+    "description": "The animation.",
+    "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": headers(ETag="Of the bytes; changes with every new preview."),
 }
 
 
@@ -29,6 +36,27 @@ def list_previews(
     found, has_more = previews.page(connection, job.number, after, limit)
     data = [PreviewDocument.of(job.id, preview) for preview in found]
     return documents.page(data, [preview.step for preview in found], has_more)
+
+
+@router.get(
+    "/jobs/{job_id}/previews/timeline.webp",
+    summary="Watch the previews as an animation",
+    response_class=Response,
+    responses={200: ANIMATION, 304: {"description": documents.MEANINGS[304]}, **problems(404)},
+)
+def read_timeline(connection: Reading, held: Held, job_id: JobId, if_none_match: IfNoneMatch = None) -> Response:
+    """Return the job's previews one after the other, oldest first; of more than 100, evenly many are left out.
+
+    All frames are of one size, and shrunk where they would be more than 8 megapixels together.
+    """
+    job = jobs.get(connection, job_id)
+    found = previews.timeline(connection, job.number, timelines.MOST_FRAMES)
+    if not found:
+        raise PreviewNotFound("the job has no preview yet")
+    known = {"ETag": timelines.tag(found), "Cache-Control": "no-cache"}
+    if is_fresh(if_none_match, known["ETag"]):
+        return not_modified(known)
+    return Response(timelines.animate(found, held.artifacts), headers=known, media_type="image/webp")
 
 
 @router.get(

@@ -12,7 +12,6 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
-FRAME_MILLISECONDS = 100  # of an animation
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold
 
 
@@ -46,7 +45,7 @@ def webp(picture: Pixels) -> bytes:
     return _encode(picture, "WEBP", lossless=True, quality=75, method=4)
 
 
-def animation(frames: Sequence[Pixels]) -> bytes:
+def animation(frames: Sequence[Pixels], milliseconds: int) -> bytes:
     """Encode pictures (H, W, C) of one size as a lossless animated WebP that begins anew at its end."""
     target = io.BytesIO()
     first, *others = (_image(frame) for frame in frames)
@@ -56,7 +55,7 @@ def animation(frames: Sequence[Pixels]) -> bytes:
         "WEBP",
         save_all=True,
         append_images=others,
-        duration=FRAME_MILLISECONDS,
+        duration=milliseconds,
         lossless=True,
         quality=0,
         method=0,

@@ -13,6 +13,7 @@ from app.serving.images import Pixels
 from app.serving.noises import Between, Given, Noise, Seeded
 
 NO_LABEL = -1
+FRAME_MILLISECONDS = 100
 
 MEDIA_TYPES: Mapping[Format, str] = {
     Format.PNG: "image/png",
@@ -42,7 +43,7 @@ def _webp(drawing: Drawing, drawn: Drawn) -> bytes:
     frames = drawn.array
     if drawing.card.draws_points:
         frames = np.stack([points.scatter(point[None], drawing.card.span) for point in drawn.array])
-    return images.animation([images.enlarge(frame, drawing.wish.scale) for frame in frames])
+    return images.animation([images.enlarge(frame, drawing.wish.scale) for frame in frames], FRAME_MILLISECONDS)
 
 
 def _npz(drawing: Drawing, drawn: Drawn) -> bytes:

@@ -142,10 +142,10 @@ def model(
     return bytes(written.SerializeToString())
 
 
-def picture(shade: int) -> bytes:
-    """Draw a PNG of 80 by 16 pixels."""
+def picture(shade: int, size: tuple[int, int] = (80, 16), mode: str = "L") -> bytes:
+    """Draw a PNG in one shade."""
     target = io.BytesIO()
-    Image.new("L", (80, 16), shade).save(target, "PNG")
+    Image.new(mode, size, shade).save(target, "PNG")
     return target.getvalue()
 
 
@@ -255,12 +255,14 @@ class World:
         with self.database.write() as connection:
             claims.checkpoint(connection, held, step, folder, files, card)
 
-    def preview(self, held: Claim, step: int, content: bytes, score: float | None = None) -> None:
+    def preview(
+        self, held: Claim, step: int, content: bytes, score: float | None = None, size: tuple[int, int] = (80, 16)
+    ) -> None:
         path = f"jobs/{held.job.id}/{held.token}/previews/{step}.png"
         self.artifacts.put(path, content)
         digest = hashlib.sha256(content).hexdigest()
         with self.database.write() as connection:
-            claims.preview(connection, held, step, Picture(path, digest, 80, 16, score))
+            claims.preview(connection, held, step, Picture(path, digest, *size, score))
 
     def succeed(self, held: Claim) -> None:
         with self.database.write() as connection:
