@@ -33,9 +33,9 @@ DESCRIPTION = """
 Trains generative adversarial networks as jobs and serves what they generate.
 
 Post a job to `POST /jobs`, watch it at `GET /jobs/{id}`, and ask for images at `GET /sample`, which answers from the
-newest checkpoint while training still runs. `POST /classify` and `POST /score` tell what a model makes of your own
-images. Every answer carries an `X-Request-ID`; every answer that is not a success
-is a problem document (RFC 9457) that says what was found and what is allowed.
+newest checkpoint while training still runs; `PUT /models/{name}` gives what serves a name. `POST /classify` and
+`POST /score` tell what a model makes of your own images. Every answer carries an `X-Request-ID`; every answer that is
+not a success is a problem document (RFC 9457) that says what was found and what is allowed.
 """
 TAGS = [
     {"name": "jobs", "description": "Training runs, and what is known of each."},
