@@ -10,6 +10,7 @@ from ganmodels.specs import FAMILIES
 
 NOISE = {"default_factory_not_called"}  # says only that another knob, reported beside it, is wrong
 SHOWN_CHARACTERS = 60
+MOST_FINDINGS = 100  # each is searched for what it looks like; nobody reads more
 
 Finding = Mapping[str, Any]  # Any: pydantic's error dictionaries
 Fault = dict[str, str]
@@ -18,10 +19,10 @@ Fault = dict[str, str]
 def faults(findings: Sequence[Finding], body: object, fields: Collection[str]) -> list[Fault]:
     """Return `{pointer, detail}` for each place that is wrong, the alternatives of a union put into one.
 
-    `fields` are those of the body; none where it is a spec, whose knobs depend on the family.
+    Of very many only the first. `fields` are those of the body; none where it is a spec: its knobs are the family's.
     """
     details: dict[str, list[str]] = {}
-    for finding in findings:
+    for finding in findings[:MOST_FINDINGS]:
         if finding["type"] not in NOISE:
             said = details.setdefault(_pointer(finding, body), [])
             said += [detail for detail in [_detail(finding, body, fields)] if detail not in said]

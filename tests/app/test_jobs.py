@@ -9,6 +9,7 @@ import anyio
 import pytest
 from starlette.testclient import TestClient
 
+from app.inputs import MOST_FINDINGS
 from app.main import create_app
 from ganmodels.specs import FAMILIES
 from store import claims
@@ -123,6 +124,13 @@ def test_wrong_input_is_refused_by_name_and_trains_nothing(
     found = faults(client, body)
     assert list(found) == [pointer]
     assert said in found[pointer]
+
+
+def test_of_very_many_wrong_knobs_the_first_are_named(client: TestClient) -> None:
+    answer = client.post("/jobs", json={**SPEC, **{f"knob_{number}": 0 for number in range(1000)}})
+    assert answer.status_code == 422
+    named = [error["pointer"] for error in answer.json()["errors"]]
+    assert named == [f"/knob_{number}" for number in range(MOST_FINDINGS)]
 
 
 def test_every_wrong_knob_is_named_at_once(client: TestClient) -> None:
