@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.parameters import MOST, MOST_SCALE
 from app.patterns import GRID, SLUG, TEXT, UUID
@@ -77,6 +77,14 @@ class SampleRequest(BaseModel):
         Annotated[int, Field(ge=0, le=MOST)] | Literal["latest", "best"] | None,
         Field(description="Which checkpoint; `latest`, or what the model stands for, when left out."),
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, sent: object) -> object:
+        """Refuse far more fields than there are as one fault: a million would keep every other request waiting."""
+        if isinstance(sent, dict) and len(sent) > 2 * len(cls.model_fields):
+            raise ValueError(f"Found {len(sent):,} fields. Allowed: {', '.join(sorted(cls.model_fields))}.")
+        return sent
 
 
 class SampleDocument(BaseModel):

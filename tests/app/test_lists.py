@@ -225,6 +225,7 @@ FLAT = [0.0] * LATENT["size"]
         ({"seeds": [1], "step": "newest"}, "/step", "Allowed: best, latest"),
         ({"seeds": [1], "n": 5}, "/n", "no such field"),
         ({"sedes": [1]}, "/sedes", "Did you mean 'seeds'?"),
+        ({f"a{number}": 0 for number in range(100)}, "", "Found 100 fields. Allowed: format, grid"),
         ([], "", "JSON object"),
     ],
 )
