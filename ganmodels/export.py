@@ -54,6 +54,12 @@ class _Judge(nn.Module):
         return tuple(said)
 
 
+def sampler(spec: AdversarialKnobs, state: State) -> nn.Module:
+    """Return what is exported of a generator: noise (N, Z), and labels (N,), to images (N, C, H, W) in [0, 1]."""
+    assert state.generator is not None
+    return _Sampler(_still(state.generator), family_of(spec).output_range(spec)).eval()
+
+
 def _labels(inputs: Tensor, label: Tensor | None) -> Tensor:
     return torch.zeros(len(inputs), dtype=torch.int64) if label is None else label
 
@@ -72,9 +78,10 @@ class Exporter:
         label = (torch.arange(2) % state.shape.labels,)
         if state.generator is not None:
             assert isinstance(spec, AdversarialKnobs)
-            sampler = _Sampler(_still(state.generator), family.output_range(spec))
             inputs = (torch.zeros(2, spec.latent_size), *(label if spec.labels_from == "generator" else ()))
-            self._exported.append(("generator.onnx", _export(sampler, inputs, ["images"]), state.generator))
+            self._exported.append(
+                ("generator.onnx", _export(sampler(spec, state), inputs, ["images"]), state.generator)
+            )
         judge = _Judge(_still(state.discriminator), family, spec)
         if judge.outputs:
             inputs = (_two_images(state.shape), *(label if spec.score_needs_label else ()))

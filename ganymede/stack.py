@@ -42,7 +42,7 @@ class Stack:
     def __init__(self, home: Path, port: int | None = None, workers: int | None = None) -> None:
         """Choose a free port unless one is named; nothing starts yet."""
         self.home = home.absolute()
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.home / "logs" / "up.log"
         self._command = [*operate("up"), "--home", str(self.home), "--port", str(self.port)]
@@ -111,7 +111,8 @@ class Stack:
         self.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -1,0 +1,1 @@
+"""How fast a trained generator is served, beside other ways to serve the same one."""
