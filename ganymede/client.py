@@ -121,8 +121,13 @@ class Client:
     ) -> dict[str, Series]:
         """Return a job's curves by name; a long one is thinned to `max_points`, extremes kept."""
         query = {"name": name, "from_step": from_step, "max_points": max_points}
-        found = [Series.read(entry) for entry in self._json(f"/jobs/{id}/metrics", query)["data"]]
-        return {series.name: series for series in found}
+        curves: dict[str, Series] = {}
+        after, has_more = None, True
+        while has_more:
+            page = Page.read(self._json(f"/jobs/{id}/metrics", {**query, "after": after}), Series.read)
+            curves |= {series.name: series for series in page}
+            after, has_more = page.last_id, page.has_more
+        return curves
 
     def events(self, id: str, *, after: int | None = None, limit: int | None = None) -> Page[Event]:
         """Return one page of what happened to a job, oldest first."""

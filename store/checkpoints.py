@@ -1,6 +1,6 @@
 """Checkpoints: rows that point at folders of files. Bytes first, pointer second; only rows are read."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -81,6 +81,16 @@ def latest(connection: Connection, job_number: int) -> Checkpoint:
 def whole(connection: Connection, job_number: int) -> list[Checkpoint]:
     """Return every checkpoint that can be resumed from, newest first."""
     return [Checkpoint(*row) for row in connection.execute(_whole(job_number))]
+
+
+def latest_of_each(connection: Connection) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield each job that has a checkpoint that is whole, newest job first: its number and its newest one's card."""
+    newest_first = (checkpoints.c.job_number.desc(), checkpoints.c.step.desc())
+    query = select(checkpoints.c.job_number, checkpoints.c.card).where(*WHOLE).order_by(*newest_first).limit(1)
+    row = connection.execute(query).one_or_none()
+    while row is not None:
+        yield row.job_number, row.card
+        row = connection.execute(query.where(checkpoints.c.job_number < row.job_number)).one_or_none()
 
 
 def milestones(
@@ -176,7 +186,7 @@ def heirs(job_id: str) -> Select[tuple[str, str, Any]]:
     """Choose the jobs that have yet to begin with a checkpoint of this one: their id, state and origin."""
     own = select(checkpoints.c.job_number).where(checkpoints.c.job_number == jobs.c.number)
     return select(jobs.c.id, jobs.c.state, jobs.c.origin).where(
-        jobs.c.state.not_in(TERMINAL), jobs.c.origin["job"].as_string() == job_id, ~own.exists()
+        jobs.c.origin_job_id == job_id, jobs.c.state.not_in(TERMINAL), ~own.exists()
     )
 
 

@@ -94,10 +94,12 @@ def others_wait(connection: Connection) -> bool:
 
 def due_in(connection: Connection) -> float | None:
     """Return the seconds until the next waiting job may be claimed; None when none waits."""
-    soonest = func.min(func.coalesce(jobs.c.not_before, jobs.c.queued_at))
-    query = select(soonest, now()).where(jobs.c.state == JobState.QUEUED)
-    due, present = connection.execute(query).one()
-    return None if due is None else max(0.0, (due - present).total_seconds())
+    delays = (func.count(), func.count(jobs.c.not_before), func.min(jobs.c.not_before))
+    query = select(*delays, now()).where(jobs.c.state == JobState.QUEUED)
+    waiting, delayed, soonest, present = connection.execute(query).one()
+    if waiting > delayed:
+        return 0.0
+    return None if soonest is None else max(0.0, (soonest - present).total_seconds())
 
 
 def heartbeat(connection: Connection, held: Claim) -> JobState:

@@ -30,7 +30,7 @@ def take(connection: Connection, most: int, lease: timedelta) -> list[Delivery]:
     """Take what is due, for so long: whoever takes a delivery and dies leaves it to be taken again."""
     due = (
         select(deliveries.c.id)
-        .where(deliveries.c.next_at <= now())
+        .where(deliveries.c.next_at.is_not(None), deliveries.c.next_at <= now())
         .order_by(deliveries.c.next_at)
         .limit(most)
         .with_for_update(skip_locked=True)

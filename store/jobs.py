@@ -3,17 +3,18 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 
 from ganmodels.specs import SPEC, Knobs
-from store import checkpoints, events, tables
+from store import checkpoints, events
 from store.clock import now
 from store.errors import (
     CheckpointNotFound,
@@ -142,26 +143,40 @@ def locked(connection: Connection, job_id: str) -> Job:
 
 def page(connection: Connection, filters: Filters, after: str | None, limit: int) -> tuple[list[Job], bool]:
     """Return up to `limit` jobs, newest first, that come after the job `after`, and whether more follow."""
-    query = select(*COLUMNS).order_by(jobs.c.number.desc()).limit(limit + 1)
+    chosen = select(jobs.c.number).order_by(jobs.c.number.desc()).limit(limit + 1)
     for axis, wanted in vars(filters).items():
         if wanted is not None:
-            query = query.where(jobs.c[axis] == wanted)
+            chosen = chosen.where(jobs.c[axis] == wanted)
     if after is not None:
         cursor = connection.scalar(select(jobs.c.number).where(jobs.c.id == after))
         if cursor is None:
             raise CursorNotFound(f"no job {after} to list after")
-        query = query.where(jobs.c.number < cursor)
+        chosen = chosen.where(jobs.c.number < cursor)
+    query = select(*COLUMNS).where(jobs.c.number.in_(chosen)).order_by(jobs.c.number.desc())  # `chosen` reads no rows
     found = [of_row(row) for row in connection.execute(query)]
     return found[:limit], len(found) > limit
 
 
-def queue_position(connection: Connection, job: Job) -> int | None:
-    """Return how many jobs are claimed before this one, itself counted; None when it does not wait."""
-    if job.state is not JobState.QUEUED:
-        return None
-    before = or_(jobs.c.priority > job.priority, and_(jobs.c.priority == job.priority, jobs.c.number <= job.number))
-    query = select(func.count()).select_from(jobs).where(jobs.c.state == JobState.QUEUED, before)
-    return connection.scalar(query)
+def queue_positions(connection: Connection, found: Collection[Job]) -> dict[int, int]:
+    """Return how many jobs are claimed before each of these that waits, itself counted, by the job's number.
+
+    No waiting job is counted more than twice: once as one of higher priority, once between one of these and the next.
+    """
+    waiting = [job for job in found if job.state is JobState.QUEUED]
+    if not waiting:
+        return {}
+    before = func.lag(jobs.c.number, 1, 0).over(partition_by=jobs.c.priority, order_by=jobs.c.number).label("before")
+    asked = select(jobs.c.number, jobs.c.priority, before).where(jobs.c.number.in_([job.number for job in waiting]))
+    page, queue = asked.subquery("page"), jobs.alias("queue")
+    between = (queue.c.number > page.c.before, queue.c.number <= page.c.number)
+    gap = select(func.count()).where(queue.c.state == JobState.QUEUED, queue.c.priority == page.c.priority, *between)
+    within = func.sum(gap.scalar_subquery()).over(partition_by=page.c.priority, order_by=page.c.number)
+    above = (jobs.c.state == JobState.QUEUED, jobs.c.priority > min(job.priority for job in waiting))
+    higher = connection.execute(select(jobs.c.priority, func.count()).where(*above).group_by(jobs.c.priority)).all()
+    return {
+        number: int(counted) + sum(count for priority, count in higher if priority > own)
+        for number, own, counted in connection.execute(select(page.c.number, page.c.priority, within))
+    }
 
 
 def newest_able(connection: Connection, what: str, among: int = 1000) -> Job | None:
@@ -169,16 +184,9 @@ def newest_able(connection: Connection, what: str, among: int = 1000) -> Job | N
 
     Looks at the `among` newest jobs that have a checkpoint.
     """
-    serving = (
-        select(tables.checkpoints.c.job_number)
-        .where(tables.checkpoints.c.pruned_at.is_(None), tables.checkpoints.c.damaged_at.is_(None))
-        .distinct()
-    )
-    query = select(*COLUMNS).where(jobs.c.number.in_(serving)).order_by(jobs.c.number.desc()).limit(among)
-    for row in connection.execute(query):
-        job = of_row(row)
-        if _serves(connection, job, what):
-            return job
+    for number, card in islice(checkpoints.latest_of_each(connection), among):
+        if what in card["serves"]:
+            return of_row(connection.execute(select(*COLUMNS).where(jobs.c.number == number)).one())
     return None
 
 
@@ -343,6 +351,7 @@ def _insert(connection: Connection, asked: Json, origin: Json | None) -> Job:
         "state": JobState.QUEUED,
         "spec": asked,
         "origin": origin,
+        "origin_job_id": origin and origin["job"],
         "step": 0,
         "metrics": {},
         **dict.fromkeys(("token", "attempt", "failures"), 0),
@@ -352,18 +361,3 @@ def _insert(connection: Connection, asked: Json, origin: Json | None) -> Job:
     job = of_row(connection.execute(insert(jobs).values(values).returning(*COLUMNS)).one())
     events.append(connection, job.number, "queued", {})
     return job
-
-
-def _serves(connection: Connection, job: Job, what: str) -> bool:
-    query = (
-        select(tables.checkpoints.c.card)
-        .where(
-            tables.checkpoints.c.job_number == job.number,
-            tables.checkpoints.c.pruned_at.is_(None),
-            tables.checkpoints.c.damaged_at.is_(None),
-        )
-        .order_by(tables.checkpoints.c.step.desc())
-        .limit(1)
-    )
-    card = connection.scalar(query)
-    return card is not None and what in card["serves"]

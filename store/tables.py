@@ -48,6 +48,7 @@ jobs = Table(
     Column("priority", Integer, nullable=False),
     Column("spec", JSON, nullable=False),
     Column("origin", JSON),  # the job and step whose checkpoint it begins with, and how
+    Column("origin_job_id", String(36)),  # the job in it, to be found by
     Column("numerics", JSON),  # what fixes the numbers beside the spec: data digest, numerics_version, …
     Column("step", BigInteger, nullable=False),
     Column("total_steps", BigInteger, nullable=False),
@@ -66,11 +67,14 @@ jobs = Table(
     Column("queued_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
-    Index("ix_jobs_state_priority_number", "state", "priority", "number"),
-    Index("ix_jobs_family_number", "family", "number"),
-    Index("ix_jobs_dataset_number", "dataset", "number"),
-    Index("ix_jobs_name_number", "name", "number"),
+    Index("ix_jobs_origin_job_id", "origin_job_id"),
 )
+# The queue in the order of claims, and each filter of a list with the others: neither needs to look at a row.
+Index("ix_jobs_queue", jobs.c.state, jobs.c.priority.desc(), jobs.c.number, jobs.c.not_before)
+Index("ix_jobs_state", jobs.c.state, jobs.c.number, jobs.c.family, jobs.c.dataset, jobs.c.name)
+Index("ix_jobs_family", jobs.c.family, jobs.c.number, jobs.c.state, jobs.c.dataset, jobs.c.name)
+Index("ix_jobs_dataset", jobs.c.dataset, jobs.c.number, jobs.c.state, jobs.c.family, jobs.c.name)
+Index("ix_jobs_name", jobs.c.name, jobs.c.number, jobs.c.state, jobs.c.family, jobs.c.dataset)
 
 attempts = Table(
     "attempts",
@@ -92,6 +96,7 @@ idempotency_keys = Table(
     _job(),
     Column("body_digest", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index("ix_idempotency_keys_job_number", "job_number"),
 )
 
 events = Table(

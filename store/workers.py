@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from store.clock import later, now
 from store.lifecycle import HELD
@@ -38,11 +38,7 @@ def leave(connection: Connection, worker_id: str) -> None:
 
 def alive(connection: Connection, within: timedelta) -> list[Worker]:
     """Return the workers heard of within so long, the longest-serving first."""
-    holds = and_(jobs.c.worker_id == workers.c.id, jobs.c.state.in_(HELD), jobs.c.lease_expires_at > now())
-    query = (
-        select(*workers.c, jobs.c.id.label("job_id"))
-        .outerjoin(jobs, holds)
-        .where(workers.c.seen_at > later(-within))
-        .order_by(workers.c.started_at, workers.c.id)
-    )
-    return [Worker(**row._mapping) for row in connection.execute(query)]
+    holding = select(jobs.c.worker_id, jobs.c.id).where(jobs.c.state.in_(HELD), jobs.c.lease_expires_at > now())
+    held = dict(connection.execute(holding).all())
+    query = select(workers).where(workers.c.seen_at > later(-within)).order_by(workers.c.started_at, workers.c.id)
+    return [Worker(**row._mapping, job_id=held.get(row.id)) for row in connection.execute(query)]

@@ -206,4 +206,5 @@ def delete_job(connection: Writing, job_id: JobId, held: Held, background: Backg
 
 def _describe(connection: Connection, found: list[Job]) -> list[JobDocument]:
     milestones = checkpoints.milestones(connection, [job.number for job in found])
-    return [JobDocument.of(job, jobs.queue_position(connection, job), *milestones[job.number]) for job in found]
+    positions = jobs.queue_positions(connection, found)
+    return [JobDocument.of(job, positions.get(job.number), *milestones[job.number]) for job in found]

@@ -5,13 +5,13 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app import documents
 from app.accepts import prefers
-from app.documents import Page, PointDocument, SeriesDocument, problems
+from app.documents import Page, PointDocument, SeriesDocument, headers, problems
 from app.parameters import MOST, JobId, Whole
 from app.patterns import TEXT
 from app.refusals import InputRefused
@@ -26,6 +26,15 @@ Names = Annotated[
     list[MetricName] | None, Query(max_length=50, description="Only these, repeated for more; all when left out.")
 ]
 FromStep = Annotated[Whole, Query(ge=0, le=MOST, description="Leave out earlier steps.")]
+AfterName = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        pattern=TEXT,
+        description="Begin after the metric of this name: the `last_id` of the page before.",
+    ),
+]
+Series = Annotated[Whole, Query(ge=1, le=100, description="How many series a page may hold where no `name` is given.")]
 MaxPoints = Annotated[
     Whole,
     Query(ge=2, le=10_000, description="Thin each curve to so many points; its ends, lows and highs are kept."),
@@ -54,12 +63,22 @@ CSV = {"text/csv": {"schema": {"type": "string"}, "example": "name,step,value\nd
     "/jobs/{job_id}/metrics",
     summary="Read a job's metrics",
     response_model=Page[SeriesDocument, str],
-    responses={200: {"description": "One series per metric.", "content": CSV}, **problems(404)},
+    responses={
+        200: {
+            "description": "One series per metric, in the order of their names.",
+            "content": CSV,
+            "headers": headers(Link='Of CSV that has more: the next page, as `rel="next"`.'),
+        },
+        **problems(404),
+    },
 )
 def read_metrics(
     connection: Reading,
+    request: Request,
     job_id: JobId,
     name: Names = None,
+    after: AfterName = None,
+    limit: Series = 50,
     from_step: FromStep = 0,
     max_points: MaxPoints = 1000,
     form: Form = "long",
@@ -70,11 +89,17 @@ def read_metrics(
     vary = {"Vary": "Accept"}
     if form == "epochs":
         return Response(_epochs(connection, job, name, from_step, accept), headers=vary, media_type="text/csv")
-    wanted = list(dict.fromkeys(name)) if name else metrics.names(connection, job.number)
+    wanted, has_more = list(dict.fromkeys(name or ())), False
+    if not wanted:
+        wanted, has_more = metrics.names(connection, job.number, after or "", limit)
+    elif after is not None:
+        raise InputRefused("/after", "Series asked for by `name` are on one page; leave `after` out.")
     series = [_series(connection, job.number, each, from_step, max_points) for each in wanted]
     if prefers(accept, "text/csv"):
-        return Response(_csv(series), headers=vary, media_type="text/csv")
-    body = documents.page(series, wanted, has_more=False).model_dump_json()
+        following = request.url.include_query_params(after=wanted[-1]) if has_more else None
+        link = {"Link": f'<{following.path}?{following.query}>; rel="next"'} if following else {}
+        return Response(_csv(series), headers=vary | link, media_type="text/csv")
+    body = documents.page(series, wanted, has_more).model_dump_json()
     return Response(body, headers=vary, media_type="application/json")
 
 

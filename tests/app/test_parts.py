@@ -26,6 +26,37 @@ def test_metrics_come_as_one_series_a_name(client: TestClient, world: World) -> 
     assert [series["name"] for series in both] == ["g_loss", "d_loss"]
 
 
+def test_metrics_come_in_pages_as_json_and_as_csv(client: TestClient, world: World) -> None:
+    held = world.start()
+    names = [f"metric/{i}" for i in range(5)]
+    world.report(held, [(1, dict.fromkeys(names, 0.5))])
+    url = f"/jobs/{held.job.id}/metrics"
+    whole = client.get(url).json()
+    assert ([series["name"] for series in whole["data"]], whole["has_more"]) == (names, False)
+    seen, query = [], {}
+    for more in (True, True, False):
+        page = client.get(url, params={"limit": 2, **query}).json()
+        seen += [series["name"] for series in page["data"]]
+        query = {"after": page["last_id"]}
+        assert page["has_more"] is more
+    assert seen == names
+    rows, following = [], f"{url}?limit=2&from_step=1"
+    while following:
+        answer = client.get(following, headers={"Accept": "text/csv"})
+        rows += list(csv.reader(io.StringIO(answer.text)))[1:]
+        following = answer.links.get("next", {}).get("url")
+    assert rows == [[name, "1", "0.5"] for name in names]
+
+
+def test_series_asked_for_by_name_are_on_one_page(client: TestClient, world: World) -> None:
+    held = world.start()
+    world.report(held, [(1, dict.fromkeys("abc", 0.5))])
+    url = f"/jobs/{held.job.id}/metrics?name=a&name=b&name=c"
+    assert (len(client.get(f"{url}&limit=1").json()["data"]), client.get(url).json()["has_more"]) == (3, False)
+    answer = client.get(f"{url}&after=a")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/after")
+
+
 def test_metrics_are_thinned_without_losing_a_spike(client: TestClient, world: World) -> None:
     held = world.start(total_steps=2000)
     world.report(held, [(step, {"d_loss": 100.0 if step == 777 else 1.0}) for step in range(1, 1001)])

@@ -65,8 +65,22 @@ class FakeService:
         return seen
 
 
-def page(*entries: dict[str, Any]) -> dict[str, Any]:
-    return {"object": "list", "data": list(entries), "has_more": False, "first_id": None, "last_id": None}
+def page(*entries: dict[str, Any], last_id: str | None = None) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "data": list(entries),
+        "has_more": last_id is not None,
+        "first_id": None,
+        "last_id": last_id,
+    }
+
+
+def curves(query: dict[str, list[str]]) -> dict[str, Any]:
+    """Give the curves asked for by name, else `d_loss` on one page and `g_loss` on the next."""
+    shown = query.get("name") or (["g_loss"] if "after" in query else ["d_loss"])
+    points = [{"step": 1, "value": 0.5}, {"step": 2, "value": None}]
+    entries = [{"name": name, "points": points, "total_points": 200} for name in shown]
+    return page(*entries, last_id="d_loss" if shown == ["d_loss"] else None)
 
 
 @contextmanager
@@ -115,13 +129,7 @@ def running() -> Iterator[FakeService]:
                 f"/jobs/{JOB}/checkpoints": page(
                     {"step": 5, "created_at": at, "files": {"card.json": {"sha256": "00", "size": 1}}, "metrics": {}}
                 ),
-                f"/jobs/{JOB}/metrics": page(
-                    {
-                        "name": "d_loss",
-                        "points": [{"step": 1, "value": 0.5}, {"step": 2, "value": None}],
-                        "total_points": 200,
-                    }
-                ),
+                f"/jobs/{JOB}/metrics": curves(parse_qs(urlsplit(self.path).query)),
                 f"/jobs/{JOB}/logs": page(
                     {"id": 3, "number": 1, "worker": "a-worker", "state": "failed", "log": "Traceback: disk full"},
                     {"id": 4, "number": 2, "worker": "a-worker", "state": None, "log": ""},

@@ -198,6 +198,11 @@ def test_metrics_are_curves_by_name(client: Client, service: FakeService) -> Non
     assert curves["d_loss"].total_points == 200
 
 
+def test_metrics_are_of_all_pages(client: Client, service: FakeService) -> None:
+    assert list(client.metrics(JOB, from_step=1)) == ["d_loss", "g_loss"]
+    assert service.asked == [f"/jobs/{JOB}/metrics?from_step=1", f"/jobs/{JOB}/metrics?from_step=1&after=d_loss"]
+
+
 def test_filters_left_out_are_not_sent(client: Client, service: FakeService) -> None:
     client.jobs(state="queued")
     assert service.asked == ["/jobs?state=queued"]

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select
 
-from store import aliases, claims, jobs, tables, workers
+from store import aliases, checkpoints, claims, jobs, tables, workers
 from store.clock import later, now
 from store.database import MIGRATIONS, Database
 from store.previews import Picture
@@ -138,6 +138,20 @@ def test_migrations_go_up_and_down_and_up_again_with_rows_in_the_tables(empty_da
     assert empty_database.revisions()[0] is None
     empty_database.migrate()
     fill(empty_database)
+
+
+def test_the_jobs_that_begin_with_another_s_checkpoint_are_found_after_a_migration(empty_database: Database) -> None:
+    empty_database.migrate()
+    held = scenes.run(empty_database)
+    with empty_database.write() as connection:
+        claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
+        init_from = {"job": held.job.id, "step": 5}
+        heir = jobs.submit(connection, scenes.spec(init_from=init_from)).job
+    with alembic(empty_database) as config:
+        command.downgrade(config, "0004")
+    empty_database.migrate()
+    with empty_database.read() as connection:
+        assert [found.id for found in connection.execute(checkpoints.heirs(held.job.id))] == [heir.id]
 
 
 def test_migrating_what_is_migrated_changes_nothing(empty_database: Database) -> None:

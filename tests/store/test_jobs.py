@@ -242,16 +242,26 @@ def test_a_filter_leaves_what_it_names(database: Database, filters: Filters) -> 
 def test_the_queue_position_counts_whom_a_claim_takes_first(database: Database) -> None:
     waiting = [scenes.submit(database, priority=priority) for priority in (0, 5, 0, -5, 5)]
     with database.read() as connection:
-        positions = {jobs.queue_position(connection, job): job.id for job in waiting}
+        positions = jobs.queue_positions(connection, waiting)
     claimed = [scenes.claim(database) for _ in waiting]
-    assert [positions[i] for i in (1, 2, 3, 4, 5)] == [held.job.id for held in claimed if held]
+    assert sorted(positions, key=positions.__getitem__) == [held.job.number for held in claimed if held]
+    assert sorted(positions.values()) == [1, 2, 3, 4, 5]
+
+
+def test_a_job_s_queue_position_does_not_depend_on_the_page_it_is_on(database: Database) -> None:
+    waiting = [scenes.submit(database, priority=i % 3) for i in range(12)]
+    scenes.start(database, priority=9)
+    with database.read() as connection:
+        together = jobs.queue_positions(connection, waiting)
+        for page in (waiting[3:7], waiting[::-2], *([job] for job in waiting)):
+            assert jobs.queue_positions(connection, page) == {job.number: together[job.number] for job in page}
 
 
 def test_a_job_that_does_not_wait_has_no_position(database: Database) -> None:
     held = scenes.start(database)
     scenes.submit(database)
     with database.read() as connection:
-        assert jobs.queue_position(connection, held.job) is None
+        assert jobs.queue_positions(connection, [held.job]) == {}
 
 
 def serve(database: Database, *steps: int, serves: Sequence[str]) -> Job:

@@ -16,13 +16,27 @@ def test_points_come_back_in_order_of_step(database: Database) -> None:
         claims.report(connection, held, 20, [(15, {"d_loss": 0.125})])
     with database.read() as connection:
         number = held.job.number
-        assert metrics.names(connection, number) == ["d_loss", "g_loss"]
+        assert metrics.names(connection, number, "", 2) == (["d_loss", "g_loss"], False)
         curve = metrics.series(connection, number, "d_loss")
         assert curve == [Point(5, 0.5), Point(10, 0.25), Point(15, 0.125)]
         assert metrics.series(connection, number, "d_loss", from_step=10) == curve[1:]
         assert metrics.series(connection, number, "no such") == []
     job = scenes.read(database, held.job)
     assert (job.metrics, job.step, job.images_per_second) == ({"d_loss": 0.125, "g_loss": 2.0}, 20, 12.5)
+
+
+def test_pages_of_names_show_each_once_in_order(database: Database) -> None:
+    held, other = scenes.run(database), scenes.run(database, "worker-2")
+    names = ["a", "b", "c", "d", "e"]
+    with database.write() as connection:
+        claims.report(connection, other, 1, [(1, {"0": 0.0, "bb": 0.0, "z": 0.0})])
+        claims.report(connection, held, 2, [(step, dict.fromkeys(reversed(names), 0.5)) for step in (1, 2)])
+    with database.read() as connection:
+        number = held.job.number
+        for limit in range(1, 7):
+            assert metrics.names(connection, number, "", limit) == (names[:limit], limit < 5)
+            assert metrics.names(connection, number, "bb", limit) == (names[2:][:limit], limit < 3)
+        assert metrics.names(connection, number, "e", 5) == metrics.names(connection, 99, "", 5) == ([], False)
 
 
 def test_what_is_not_finite_is_written_as_nothing(database: Database) -> None:
