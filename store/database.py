@@ -1,7 +1,7 @@
 """The database: one engine, and the only two places where a transaction begins and ends."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from store.turns import Turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 10
@@ -25,6 +27,7 @@ class Database:
         self.url = make_url(url)
         self._embedded = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url) if self._embedded else _server_engine(url)
+        self._turns = Turns(Path(f"{self.url.database}-turn"), SQLITE_BUSY_SECONDS) if self._embedded else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -37,7 +40,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open one transaction that commits when the block ends and leaves no trace when it raises."""
-        with self.engine.connect().execution_options(immediate=True) as connection:
+        turn = self._turns.take() if self._turns else nullcontext()
+        with turn, self.engine.connect().execution_options(immediate=True) as connection:
             try:
                 yield connection
             except BaseException:
