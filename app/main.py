@@ -1,5 +1,6 @@
 """The API process: `uvicorn --factory app.main:create_app`."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -96,3 +97,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ):
         app.include_router(part.router)
     return app
+
+
+gc.freeze()  # what is loaded stays: else every full collection looks through all of it, and each request waits

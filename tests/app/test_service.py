@@ -1,5 +1,6 @@
 """The service as a whole: problems, ids, limits, families, workers, health, the doorbell, the reaper."""
 
+import gc
 import json
 import socket
 import subprocess
@@ -141,6 +142,10 @@ def test_no_route_blocks_the_others(world: World) -> None:
     assert "/sample" in endpoints
     blocking = {path for path, endpoint in endpoints.items() if endpoint.__code__.co_flags & 0x80}
     assert blocking == set(ASYNC_ROUTES)
+
+
+def test_looking_for_garbage_leaves_out_what_is_loaded() -> None:
+    assert not any(found is create_app for found in gc.get_objects())
 
 
 def test_importing_the_api_loads_no_torch() -> None:
