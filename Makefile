@@ -48,11 +48,12 @@ demo: setup ## Train a conditional GAN on the whole stack and draw every digit
 up: setup ## Start the whole stack on embedded defaults
 	$(BIN)/ganymede up $(ARGS)
 
-bench: setup ## Measure how fast families train and a trained generator is served
+bench: setup ## Measure training, serving, and looking into 100,000 jobs and 10 million points; some 15 minutes
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.starts
 	$(BIN)/python -m benchmarks.events
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+	$(BIN)/python -m benchmarks.scale
 
 bench-papers: setup ## Run what docs/results.md still lacks and write it anew; hours, resumable
 	$(BIN)/python -m benchmarks.papers $(ARGS)

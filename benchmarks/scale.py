@@ -1,0 +1,153 @@
+"""What a big database costs whoever looks in: `python -m benchmarks.scale [--database URL] [--jobs N] [--points N]`.
+
+Fills an empty database, asks the API for pages and curves, and lets processes race for jobs. Without a URL it measures
+SQLite (some 700 MB), then PostgreSQL (some 2 GB) where its programs are found; both are thrown away.
+"""
+
+import argparse
+import math
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+
+import httpx
+from sqlalchemy import text
+
+from benchmarks.filling import DATASETS, FAMILIES, NAMES, Filled, fill
+from ganymede.stack import Stack
+from store import claims
+from store.database import Database
+from store.lifecycle import JobState
+from tests.store import postgres
+
+REQUESTS = 300
+CLAIMS, CLAIMERS = 2_000, 8
+LEASE = timedelta(days=1)
+
+Request = tuple[str, Mapping[str, str | int]]
+
+
+def main() -> None:
+    """Print per kind of request, and for claims, the median, the 99th percentile and the longest, in milliseconds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", help="SQLAlchemy URL of an empty database")
+    parser.add_argument("--jobs", type=int, default=100_000)
+    parser.add_argument("--points", type=int, default=10_000_000)
+    asked = parser.parse_args()
+    for place in _databases(asked.database):
+        with place as url:
+            database = Database(url)
+            database.migrate()
+            begun = time.monotonic()
+            filled = fill(database, asked.jobs, asked.points)
+            took = time.monotonic() - begun
+            print(
+                f"{database.url.get_backend_name()}: {asked.jobs} jobs, {asked.points} points, filled in {took:.0f} s"
+            )
+            print(f"{'':<34} {'median ms':>10} {'99 % ms':>8} {'most ms':>8}")
+            _ask(url, filled)
+            for processes in (1, CLAIMERS):
+                _race(url, processes)
+            database.close()
+
+
+def _ask(url: str, filled: Filled) -> None:
+    """Ask the API on its own process, over HTTP, one request after the other."""
+    os.environ["GANYMEDE_DATABASE_URL"] = url
+    with tempfile.TemporaryDirectory() as home, Stack(Path(home), workers=0) as stack:
+        with httpx.Client(base_url=stack.url, timeout=60, trust_env=False) as client:
+            for kind, choose in _kinds(filled, random.Random(7)).items():
+                _show(kind, [_timed(client, *choose()) for _ in range(REQUESTS)])
+
+
+def _kinds(filled: Filled, draws: random.Random) -> dict[str, Callable[[], Request]]:
+    waiting = filled.job_ids[-len(filled.job_ids) // 3 :]
+    axes = {"state": tuple(JobState), "family": FAMILIES, "dataset": DATASETS, "name": NAMES[1:]}
+
+    def filters() -> dict[str, str | int]:
+        chosen = {axis: draws.choice(values) for axis, values in axes.items() if draws.random() < 0.4}
+        return {**chosen, **({"after": draws.choice(filled.job_ids)} if draws.random() < 0.5 else {})}
+
+    def curve() -> Request:
+        owner = draws.choice(list(filled.series))
+        return f"/jobs/{owner}/metrics", {"name": draws.choice(filled.series[owner])}
+
+    widest = max(filled.series, key=lambda owner: len(filled.series[owner]))
+    return {
+        "a page of 20, any filters": lambda: ("/jobs", filters()),
+        "a page of 100, any filters": lambda: ("/jobs", {**filters(), "limit": 100}),
+        "a page of 100 that wait": lambda: ("/jobs", {"state": "queued", "limit": 100, "after": draws.choice(waiting)}),
+        "a job that waits": lambda: (f"/jobs/{draws.choice(waiting)}", {}),
+        "a curve of 10,000, thinned": curve,
+        "a curve of the widest job": lambda: (f"/jobs/{widest}/metrics", {"limit": 1}),
+        "a job's events": lambda: (f"/jobs/{draws.choice(filled.job_ids)}/events", {}),
+    }
+
+
+def _timed(client: httpx.Client, path: str, query: Mapping[str, str | int]) -> float:
+    begun = time.perf_counter()
+    client.get(path, params=query).raise_for_status()
+    return time.perf_counter() - begun
+
+
+def _race(url: str, processes: int) -> None:
+    """Let processes claim as fast as they can, as no worker does: each trains what it has claimed first."""
+    with get_context("spawn").Pool(processes) as pool:
+        took = list(chain(*pool.starmap(claim, [(url, CLAIMS // processes)] * processes, chunksize=1)))
+    waited, whole = zip(*took, strict=True)
+    _show(f"a claim, {processes} claiming", whole)
+    _show("  of that, waiting for a turn", waited)
+
+
+def claim(url: str, count: int) -> list[tuple[float, float]]:
+    """Claim so many jobs, or all there are; return the seconds until each transaction began, and until it was over."""
+    database, took = Database(url), []
+    database.ping()
+    for _ in range(count):
+        begun = time.perf_counter()
+        with database.write() as connection:
+            connection.execute(text("SELECT 1"))
+            waited = time.perf_counter() - begun
+            if claims.claim(connection, f"worker-{os.getpid()}", LEASE) is None:
+                break
+        took.append((waited, time.perf_counter() - begun))
+    database.close()
+    return took
+
+
+def _show(kind: str, took: Sequence[float]) -> None:
+    ranked = sorted(took)
+    most = ranked[math.ceil(0.99 * len(ranked)) - 1]
+    print(
+        f"{kind:<34} {statistics.median(ranked) * 1e3:>10.1f} {most * 1e3:>8.1f} {ranked[-1] * 1e3:>8.1f}", flush=True
+    )
+
+
+@contextmanager
+def _file() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{folder}/ganymede.db"
+
+
+@contextmanager
+def _server(programs: Path) -> Iterator[str]:
+    with postgres.running(programs) as url:
+        yield url.format("postgres")
+
+
+def _databases(given: str | None) -> list[AbstractContextManager[str]]:
+    programs = postgres.binaries()
+    own = [_file(), *([_server(programs)] if programs else [])]
+    return own if given is None else [nullcontext(given)]
+
+
+if __name__ == "__main__":
+    main()
