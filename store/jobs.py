@@ -30,7 +30,7 @@ from store.errors import (
     TransitionRefused,
 )
 from store.lifecycle import TERMINAL, TRANSITIONS, JobState, sources
-from store.tables import idempotency_keys, jobs
+from store.tables import aliases, idempotency_keys, jobs
 
 Json = dict[str, Any]  # Any: what a JSON column holds
 
@@ -262,7 +262,7 @@ def delete(connection: Connection, job_id: str) -> None:
         raise NotInState(job.state, "deleted", TERMINAL)
     if heir := connection.execute(checkpoints.heirs(job_id).limit(1)).one_or_none():
         raise StillNeeded(heir.id, heir.state)
-    named = select(tables.aliases.c.name).where(tables.aliases.c.job_number == job.number).limit(1)
+    named = select(aliases.c.name).where(aliases.c.job_number == job.number).limit(1)
     if name := connection.scalar(named):
         raise StillNamed(f"the model {name} points at job {job_id}: point it at another, or delete it, first")
     connection.execute(delete_rows(jobs).where(jobs.c.number == job.number))
