@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test integration faults demo up bench bench-papers mutants clean
+.PHONY: help setup check test integration faults demo up bench bench-serving bench-papers mutants clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,13 @@ bench: setup ## Measure training, serving, and looking into 100,000 jobs and 10 
 	$(BIN)/python -m benchmarks.events
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 	$(BIN)/python -m benchmarks.scale
+
+bench-serving: setup ## Measure serving beside a plain endpoint, LitServe and BentoML, each installed apart
+	@test -x .peers/litserve/bin/litserve || { $(PYTHON) -m venv .peers/litserve \
+		&& .peers/litserve/bin/pip install --quiet -r benchmarks/serving/peers/litserve.txt; }
+	@test -x .peers/bentoml/bin/bentoml || { $(PYTHON) -m venv .peers/bentoml \
+		&& .peers/bentoml/bin/pip install --quiet -r benchmarks/serving/peers/bentoml.txt; }
+	$(BIN)/python -m benchmarks.serving --peers .peers $(ARGS)
 
 bench-papers: setup ## Run what docs/results.md still lacks and write it anew; hours, resumable
 	$(BIN)/python -m benchmarks.papers $(ARGS)

@@ -50,6 +50,7 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     refusals.FileDamaged: (503, "file-damaged", "Stored file damaged"),
     refusals.NoneSureEnough: (503, "label-not-found", "No image is sure to show the label"),
     refusals.NotFinite: (503, "not-finite", "The network has diverged"),
+    refusals.Crowded: (503, "crowded", "Too many requests at once"),
     refusals.NotReady: (503, "not-ready", "Not ready"),
 }
 
@@ -131,7 +132,7 @@ def _extensions(error: Exception) -> dict[str, Any]:  # Any: JSON
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, refusals.NothingToServeYet) and error.retry_after is not None:
         return {"Retry-After": str(round(error.retry_after.total_seconds()))}
-    return {}
+    return {"Retry-After": "1"} if isinstance(error, refusals.Crowded) else {}
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -1,17 +1,20 @@
 """Drawings as answers: what their headers say, how long they are good, and whether the client has them already."""
 
+from contextlib import suppress
 from typing import Any
 
+import structlog
 from starlette.responses import Response
 
 from app.conditional import is_fresh, not_modified
 from app.documents import headers
-from app.refusals import InputRefused
+from app.refusals import FileDamaged, InputRefused
+from app.resources import Resources
+from app.serving.catalog import Found
 from app.serving.choices import Source
-from app.serving.drawings import Drawing, Format
-from app.serving.graphs import Graphs
+from app.serving.drawings import Drawing, Format, Wish
 from app.serving.noises import Seeded
-from app.serving.wrappings import MEDIA_TYPES, wrap
+from app.serving.wrappings import MEDIA_TYPES
 from store.jobs import Job
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -21,6 +24,8 @@ TOLD = {
     "X_Checkpoint_Step": "The step of the checkpoint that drew them.",
     "X_Job_ID": "The job of that checkpoint.",
 }
+
+log = structlog.get_logger()
 
 
 def described(formats: list[Format], **told: str) -> dict[str, Any]:  # Any: an OpenAPI document
@@ -43,22 +48,35 @@ def kept(source: Source, job: Job) -> str:
     return "max-age=31536000, immutable" if pinned else "no-cache"
 
 
-def draw(drawing: Drawing, graphs: Graphs, cache: str) -> Response:
-    """Draw and wrap. Raises FileDamaged, NotFinite, NoneSureEnough."""
-    return _draw(drawing, graphs, _told(drawing, cache))
+async def answer(held: Resources, source: Source, wish: Wish, cache: str | None, if_none_match: str | None) -> Response:
+    """Draw a wish, wrap it and say what it is; where its bytes are a function of the request, 304 for who has them.
+
+    `cache` is None for that. Raises what the choice of a checkpoint and drawing from it do.
+    """
+    found = await held.catalog.find(source, wish.what, wish.labels[:1])
+    try:
+        return await _answer(held, source, found, wish, cache, if_none_match)
+    except FileDamaged as damage:
+        log.error("checkpoint damaged", job=found.job.id, step=found.checkpoint.step, reason=str(damage))
+        for other in await held.catalog.others(source, wish.what, wish.labels[:1], found):
+            with suppress(FileDamaged):
+                return await _answer(held, source, other, wish, cache, if_none_match)
+        raise
 
 
-def draw_unless_known(drawing: Drawing, graphs: Graphs, cache: str, if_none_match: str | None) -> Response:
-    """Draw and wrap what has an entity tag, unless the client has it: 304. Raises as `draw`."""
-    told = {**_told(drawing, cache), "ETag": drawing.tag}
-    return not_modified(told) if is_fresh(if_none_match, drawing.tag) else _draw(drawing, graphs, told)
-
-
-def _draw(drawing: Drawing, graphs: Graphs, told: dict[str, str]) -> Response:
-    drawn = drawing.draw(graphs)
-    if drawn.confidence is not None:
-        told = {**told, "X-Label-Confidence": f"{drawn.confidence:.6f}"}
-    return Response(wrap(drawing, drawn), headers=told, media_type=MEDIA_TYPES[drawing.wish.format])
+async def _answer(
+    held: Resources, source: Source, found: Found, wish: Wish, cache: str | None, if_none_match: str | None
+) -> Response:
+    drawing = Drawing.plan(found.job, found.checkpoint, wish)
+    told = _told(drawing, cache or kept(source, found.job))
+    if cache is None:
+        told["ETag"] = drawing.tag
+        if is_fresh(if_none_match, told["ETag"]):
+            return not_modified(told)
+    picture = await held.studio.draw(drawing)
+    if picture.confidence is not None:
+        told["X-Label-Confidence"] = f"{picture.confidence:.6f}"
+    return Response(picture.content, headers=told, media_type=MEDIA_TYPES[wish.format])
 
 
 def _told(drawing: Drawing, cache: str) -> dict[str, str]:

@@ -61,6 +61,10 @@ class NotFinite(Refusal):
     """A network's answer is no number."""
 
 
+class Crowded(Refusal):
+    """More is waiting to be drawn than is worth waiting for."""
+
+
 class NotReady(Refusal):
     """The service lacks something it cannot answer without; `checks` says what of each part."""
 

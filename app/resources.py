@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from app.broadcast import Broadcast
 from app.caretaker import Caretaker
 from app.messenger import Messenger
+from app.serving.catalog import Catalog
 from app.serving.graphs import Graphs
+from app.serving.studio import Studio
 from store import hosts
 from store.artifacts import Artifacts
 from store.database import Database
@@ -31,10 +33,13 @@ class Resources:
     caretaker: Caretaker
     broadcast: Broadcast
     messenger: Messenger
+    catalog: Catalog
+    studio: Studio
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS))
 
     def close(self) -> None:
-        """Let go of everything, the thread that uses the rest first."""
+        """Let go of everything, the threads that use the rest first."""
+        self.studio.close()
         self.messenger.stop()
         self.caretaker.stop()
         self.database.close()
@@ -48,7 +53,9 @@ def open_resources(settings: Settings) -> Resources:
     caretaker.start()
     messenger = Messenger(settings, database)
     messenger.start()
-    return Resources(settings, database, artifacts, Graphs(artifacts), caretaker, Broadcast(database), messenger)
+    graphs = Graphs(artifacts)
+    broadcast, catalog, studio = Broadcast(database), Catalog(database), Studio(graphs)
+    return Resources(settings, database, artifacts, graphs, caretaker, broadcast, messenger, catalog, studio)
 
 
 async def _held(request: Request) -> Resources:  # a plain function would cost a trip to another thread

@@ -8,12 +8,10 @@ from starlette.responses import Response
 from app import pictures
 from app.documents import MEANINGS, problems
 from app.parameters import MOST, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
-from app.resources import Held, Reading
-from app.serving import choices
+from app.resources import Held
 from app.serving.choices import Label
-from app.serving.drawings import Drawing, Format, Wish
+from app.serving.drawings import Format, Wish
 from app.serving.noises import Between
-from store.checkpoints import Checkpoint
 
 router = APIRouter(tags=["sample"])
 
@@ -39,8 +37,7 @@ FormatWanted = Annotated[
     response_model=None,
     responses={200: FRAMES, 304: {"description": MEANINGS[304]}, **problems(404, 409, 410)},
 )
-def interpolate(
-    connection: Reading,
+async def interpolate(
     held: Held,
     source: SourceWanted,
     from_seed: FromSeed,
@@ -59,10 +56,4 @@ def interpolate(
     pictures.check_scale(format, scale)
     labels = () if label is None else (Label(label),) * frames
     wish = Wish(Between(from_seed, to_seed, frames), labels, format, None, scale, "/frames")
-    chosen = choices.choose(connection, source, wish.what, labels[:1])
-    cache = pictures.kept(source, chosen.job)
-
-    def draw(checkpoint: Checkpoint) -> Response:
-        return pictures.draw_unless_known(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, cache, if_none_match)
-
-    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, labels[:1]), draw)
+    return await pictures.answer(held, source, wish, None, if_none_match)

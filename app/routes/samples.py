@@ -11,13 +11,11 @@ from app.documents import MEANINGS, problems
 from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.patterns import GRID
 from app.refusals import InputRefused
-from app.resources import Held, Reading
-from app.serving import choices
+from app.resources import Held
 from app.serving.choices import Label, Source
 from app.serving.documents import LEAST_TRUNCATION, MOST_IMAGES, MOST_TRUNCATION, SampleRequest
-from app.serving.drawings import PICTURES, Drawing, Format, Wish
+from app.serving.drawings import PICTURES, Format, Wish
 from app.serving.noises import Given, Noise, Seeded
-from store.checkpoints import Checkpoint
 
 router = APIRouter(tags=["sample"])
 
@@ -83,8 +81,7 @@ Truncation = Annotated[
     response_model=None,
     responses={200: IMAGES, 304: {"description": MEANINGS[304]}, **problems(404, 409, 410)},
 )
-def sample(
-    connection: Reading,
+async def sample(
     held: Held,
     source: SourceWanted,
     label: LabelWanted = None,
@@ -109,14 +106,7 @@ def sample(
     drawn_seed = secrets.randbits(32) if seed is None else seed
     labels = () if label is None else (Label(label),) * count
     wish = Wish(Seeded.row(drawn_seed, index, count, truncation), labels, format, places, scale)
-    chosen = choices.choose(connection, source, wish.what, labels[:1])
-    cache = pictures.UNKEPT if seed is None else pictures.kept(source, chosen.job)
-    known = None if seed is None else if_none_match
-
-    def draw(checkpoint: Checkpoint) -> Response:
-        return pictures.draw_unless_known(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, cache, known)
-
-    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, labels[:1]), draw)
+    return await pictures.answer(held, source, wish, None if seed is not None else pictures.UNKEPT, if_none_match)
 
 
 @router.post(
@@ -126,9 +116,7 @@ def sample(
     response_model=None,
     responses={200: LISTED, **problems(400, 404, 409, 410, 413, 415)},
 )
-def sample_listed(
-    connection: Reading, held: Held, wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)]
-) -> Response:
+async def sample_listed(held: Held, wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)]) -> Response:
     """Draw an image for each of a list of labels, seeds or latent vectors, up to 1,000.
 
     `labels` may stand alone, with one `seed` for all of them, or beside `seeds` or `latents` of the same length. Each
@@ -144,12 +132,7 @@ def sample_listed(
     _count(len(noise), places)
     wish = Wish(noise, labels, wanted.format, places, wanted.scale, counted)
     source = Source(wanted.job, wanted.model, wanted.step)
-    chosen = choices.choose(connection, source, wish.what, labels)
-
-    def draw(checkpoint: Checkpoint) -> Response:
-        return pictures.draw(Drawing.plan(chosen.job, checkpoint, wish), held.graphs, pictures.UNKEPT)
-
-    return choices.answer(chosen.job, choices.candidates(connection, chosen, wish.what, labels), draw)
+    return await pictures.answer(held, source, wish, pictures.UNKEPT, None)
 
 
 def _noise(wanted: SampleRequest) -> tuple[Noise, str]:

@@ -124,6 +124,11 @@ class Drawing:
         return bool(self.wish.labels) and self.card.filters_labels
 
     @property
+    def pixels(self) -> int:
+        """Return how many pixels the answer has, enlarged."""
+        return _pixels(self.wish, self.card)
+
+    @property
     def tag(self) -> str:
         """Return the entity tag of the bytes: everything that they are a function of."""
         wish = self.wish
@@ -138,10 +143,10 @@ class Drawing:
         generator = Generator(graphs.open(self.job.id, self.checkpoint, GENERATOR))
         if self.is_filtered:
             return self._choose(generator, open_discriminator(graphs, self.job, self.checkpoint, self.card))
-        noise = self.wish.noise.vectors(self.card.latent)
         if self.card.draws_points:
+            noise = self.wish.noise.vectors(self.card.latent)
             return Drawn(generator.points(noise, self.labels, self.card.span))
-        return Drawn(generator.draw(noise, self.labels))
+        return draw_together([self], generator)[0]
 
     def _choose(self, generator: Generator, discriminator: Discriminator) -> Drawn:
         noise, labels, latent = self.wish.noise, self.labels, self.card.latent
@@ -152,6 +157,15 @@ class Drawing:
             for key, label in zip(noise.keys, labels, strict=True)
         ]
         return Drawn(np.stack([image for image, _ in chosen]), [confidence for _, confidence in chosen])
+
+
+def draw_together(drawings: Sequence[Drawing], generator: Generator) -> list[Drawn]:
+    """Draw the images of one generator, none of them chosen by a class head, in one pass. Raises NotFinite."""
+    noise = np.concatenate([drawing.wish.noise.vectors(drawing.card.latent) for drawing in drawings])
+    labels = [drawing.labels for drawing in drawings if drawing.labels is not None]
+    images = generator.draw(noise, np.concatenate(labels) if labels else None)
+    ends = np.cumsum([drawing.wish.count for drawing in drawings])
+    return [Drawn(each) for each in np.split(images, ends[:-1])]
 
 
 def _check_points(wish: Wish, card: Card) -> None:
@@ -198,14 +212,23 @@ def _labels(job: Job, card: Card, wish: Wish) -> NDArray[np.int64] | None:
 
 def _check_size(wish: Wish, card: Card) -> None:
     """Raise InputRefused for more pixels than one answer may hold."""
-    side = (points.SIDE if card.draws_points else card.size) * wish.scale
+    side = _side(wish, card)
     rows, columns = _tiles(wish, card)
-    if rows * columns * side**2 > MOST_PIXELS:
+    if _pixels(wish, card) > MOST_PIXELS:
         found = f"{rows * columns} images of {side} by {side} pixels are more than {MOST_PIXELS:,} pixels"
         raise InputRefused("/scale" if wish.scale > 1 else wish.counted, f"{found}.")
     if wish.format in PICTURES and not wish.is_animation and max(rows, columns) * side > MOST_SIDE:
         said = f"A picture may be {MOST_SIDE:,} pixels wide or high at most."
         raise InputRefused("/grid" if wish.grid else wish.counted, said)
+
+
+def _pixels(wish: Wish, card: Card) -> int:
+    rows, columns = _tiles(wish, card)
+    return rows * columns * _side(wish, card) ** 2
+
+
+def _side(wish: Wish, card: Card) -> int:
+    return (points.SIDE if card.draws_points else card.size) * wish.scale
 
 
 def _tiles(wish: Wish, card: Card) -> tuple[int, int]:

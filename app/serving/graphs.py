@@ -29,7 +29,7 @@ OP_TYPE = b'"'  # the tag of NodeProto.op_type: field 4, length-delimited
 Key = tuple[str, int, str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """One loaded graph. Any number of threads may run it at once."""
 
@@ -40,6 +40,10 @@ class Graph:
     def inputs(self) -> set[str]:
         """Return the names of what it takes."""
         return {each.name for each in self.session.get_inputs()}
+
+    def passes(self, count: int) -> int:
+        """Return how many executions so many images take."""
+        return -(-count // self.batch_size)
 
     def run(self, **inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:  # Any: float32 or int64
         """Return every output by name, for inputs of the same length N ≥ 1. Raises NotFinite."""
@@ -63,17 +67,27 @@ class Graphs:
         self._artifacts = artifacts
         self._kept: OrderedDict[Key, Graph] = OrderedDict()
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
 
-    def open(self, job_id: str, checkpoint: Checkpoint, file: str) -> Graph:
-        """Return the graph in a file of a checkpoint; raise FileDamaged unless the file is what the row says."""
+    def kept(self, job_id: str, checkpoint: Checkpoint, file: str) -> Graph | None:
+        """Return the graph in a file of a checkpoint where it is in memory; raise FileDamaged where none is listed."""
         key = (job_id, checkpoint.step, file, digest(checkpoint, file))
         with self._lock:
             if found := self._kept.get(key):
                 self._kept.move_to_end(key)
-                return found
+            return found
+
+    def open(self, job_id: str, checkpoint: Checkpoint, file: str) -> Graph:
+        """Return the graph in a file of a checkpoint; raise FileDamaged unless the file is what the row says."""
+        if found := self.kept(job_id, checkpoint, file):
+            return found
+        with self._loading:  # a crowd that wants a new checkpoint has it loaded once
+            return self.kept(job_id, checkpoint, file) or self._keep(job_id, checkpoint, file)
+
+    def _keep(self, job_id: str, checkpoint: Checkpoint, file: str) -> Graph:
         loaded = self._load(checkpoint, file)
         with self._lock:
-            self._kept[key] = loaded
+            self._kept[job_id, checkpoint.step, file, digest(checkpoint, file)] = loaded
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return loaded
