@@ -15,10 +15,9 @@ LONG_ENOUGH = {"total_steps": 400, "checkpoint_every": 50, "preview_every": 400,
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_killed_run_ends_with_the_same_bits(running: Running, chance: random.Random, family: str) -> None:
-    spec = asked(family) | LONG_ENOUGH
-    calm = running.submit(**spec)
+    calm = post(running, family)
     assert running.await_state(calm, *FINISHED)["state"] == "succeeded", running.job(calm)["error"]
-    job = running.submit(**spec)
+    job = post(running, family)
     running.await_checkpoint(job)
     time.sleep(chance.uniform(0, 0.2))
     for child in running.processes("worker.child"):
@@ -26,3 +25,9 @@ def test_a_killed_run_ends_with_the_same_bits(running: Running, chance: random.R
     assert running.await_state(job, *FINISHED)["state"] == "succeeded", running.job(job)["error"]
     assert len(running.items(f"/jobs/{job}/logs")) == 2, "the job was over before it was struck"
     assert final_digest(running, job) == final_digest(running, calm)
+
+
+def post(running: Running, family: str) -> str:
+    answer = running.http.post("/jobs", json=asked(family) | LONG_ENOUGH)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
