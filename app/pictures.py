@@ -1,18 +1,21 @@
 """Drawings as answers: what their headers say, how long they are good, and whether the client has them already."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any
 
 import structlog
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
 
 from app.conditional import is_fresh, not_modified
 from app.documents import headers
 from app.refusals import FileDamaged, InputRefused
 from app.resources import Resources
+from app.serving import streams
 from app.serving.catalog import Found
 from app.serving.choices import Source
-from app.serving.drawings import Drawing, Format, Wish
+from app.serving.drawings import MOST_IMAGES, Drawing, Format, Wish
 from app.serving.noises import Seeded
 from app.serving.wrappings import MEDIA_TYPES
 from store.jobs import Job
@@ -67,16 +70,36 @@ async def answer(held: Resources, source: Source, wish: Wish, cache: str | None,
 async def _answer(
     held: Resources, source: Source, found: Found, wish: Wish, cache: str | None, if_none_match: str | None
 ) -> Response:
-    drawing = Drawing.plan(found.job, found.checkpoint, wish)
+    if wish.is_streamed:
+        drawing = await run_in_threadpool(Drawing.plan, found.job, found.checkpoint, wish)
+        streams.check(drawing, MOST_IMAGES)
+    else:
+        drawing = Drawing.plan(found.job, found.checkpoint, wish)
     told = _told(drawing, cache or kept(source, found.job))
     if cache is None:
         told["ETag"] = drawing.tag
         if is_fresh(if_none_match, told["ETag"]):
             return not_modified(told)
+    if wish.is_streamed:
+        return await _stream(held, drawing, told)
     picture = await held.studio.draw(drawing)
     if picture.confidence is not None:
         told["X-Label-Confidence"] = f"{picture.confidence:.6f}"
     return Response(picture.content, headers=told, media_type=MEDIA_TYPES[wish.format])
+
+
+async def _stream(held: Resources, drawing: Drawing, told: dict[str, str]) -> Response:
+    """Begin to draw before the answer is begun: what goes wrong at once can still be said."""
+    pieces = held.studio.stream(drawing)
+    first = await anext(pieces)
+
+    async def all_pieces() -> AsyncIterator[bytes]:
+        async with aclosing(pieces):
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    return StreamingResponse(all_pieces(), headers=told, media_type=MEDIA_TYPES[drawing.wish.format])
 
 
 def _told(drawing: Drawing, cache: str) -> dict[str, str]:

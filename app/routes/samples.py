@@ -13,8 +13,8 @@ from app.patterns import GRID
 from app.refusals import InputRefused
 from app.resources import Held
 from app.serving.choices import Label, Source
-from app.serving.documents import LEAST_TRUNCATION, MOST_IMAGES, MOST_TRUNCATION, SampleRequest
-from app.serving.drawings import PICTURES, Format, Wish
+from app.serving.documents import LEAST_TRUNCATION, MOST_TRUNCATION, SampleRequest
+from app.serving.drawings import MOST_IMAGES, MOST_STREAMED, PICTURES, Format, Wish
 from app.serving.noises import Given, Noise, Seeded
 
 router = APIRouter(tags=["sample"])
@@ -40,7 +40,13 @@ EXAMPLES = {
 
 Count = Annotated[
     Whole | None,
-    Query(ge=1, le=MOST_IMAGES, description="How many images; 1, or as many as `grid` has places.", examples=[16]),
+    Query(
+        ge=1,
+        le=MOST_STREAMED,
+        description="How many images; 1, or as many as `grid` has places. "
+        f"More than {MOST_IMAGES:,} come as `zip` or `npz`, sent while they are drawn.",
+        examples=[16],
+    ),
 ]
 SeedWanted = Annotated[
     Whole | None,

@@ -6,9 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.parameters import MOST, MOST_SCALE
 from app.patterns import GRID, SLUG, TEXT, UUID
-from app.serving.drawings import Format
+from app.serving.drawings import MOST_IMAGES, Format
 
-MOST_IMAGES = 1000  # of one answer
 LEAST_TRUNCATION, MOST_TRUNCATION = 0.04, 4
 LISTED = Field(min_length=1, max_length=MOST_IMAGES, fail_fast=True)  # one fault says enough
 

@@ -23,6 +23,8 @@ from app.serving.noises import Between, Given, Noise, Seeded
 from store.checkpoints import Checkpoint
 from store.jobs import Job
 
+MOST_IMAGES = 1000  # of one answer that is held whole
+MOST_STREAMED = 50_000  # of one that is sent in pieces
 MOST_PIXELS = 1 << 24  # of one answer, enlarged
 MOST_SIDE = 16_383  # pixels; WebP's limit
 RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__, PROVIDER)
@@ -70,6 +72,11 @@ class Wish:
     def is_animation(self) -> bool:
         """Whether the images come one after the other, not side by side."""
         return self.format is Format.WEBP and isinstance(self.noise, Between)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether there are more images than are held at once."""
+        return self.count > MOST_IMAGES
 
     @property
     def what(self) -> str:
@@ -214,7 +221,7 @@ def _check_size(wish: Wish, card: Card) -> None:
     """Raise InputRefused for more pixels than one answer may hold."""
     side = _side(wish, card)
     rows, columns = _tiles(wish, card)
-    if _pixels(wish, card) > MOST_PIXELS:
+    if _pixels(wish, card) > MOST_PIXELS and not wish.is_streamed:
         found = f"{rows * columns} images of {side} by {side} pixels are more than {MOST_PIXELS:,} pixels"
         raise InputRefused("/scale" if wish.scale > 1 else wish.counted, f"{found}.")
     if wish.format in PICTURES and not wish.is_animation and max(rows, columns) * side > MOST_SIDE:

@@ -68,21 +68,27 @@ def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as packed:
         for name, content in files:
-            entry = zipfile.ZipInfo(name, EPOCH)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, content)
+            packed.writestr(entry(name), content)
     return target.getvalue()
+
+
+def entry(name: str) -> zipfile.ZipInfo:
+    """Describe a file of an archive, whenever and wherever it is packed alike."""
+    described = zipfile.ZipInfo(name, EPOCH)
+    described.create_system, described.external_attr = 3, 0o644 << 16
+    described.compress_type = zipfile.ZIP_DEFLATED
+    return described
 
 
 def arrays(named: Mapping[str, NDArray[Any]]) -> bytes:  # Any: each array has its own type
     """Pack arrays into an npz that `numpy.load` reads, and that holds no pickle."""
-    return archive((f"{name}.npy", _array(array)) for name, array in named.items())
+    return archive((f"{name}.npy", array(each)) for name, each in named.items())
 
 
-def _array(array: NDArray[Any]) -> bytes:
+def array(values: NDArray[Any]) -> bytes:  # Any: of any type
+    """Write an array as npy."""
     target = io.BytesIO()
-    np.lib.format.write_array(target, np.ascontiguousarray(array), allow_pickle=False)
+    np.lib.format.write_array(target, np.ascontiguousarray(values), allow_pickle=False)
     return target.getvalue()
 
 

@@ -6,13 +6,14 @@ request that comes alone is drawn alone.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 
 from app.refusals import Crowded
+from app.serving import streams
 from app.serving.drawings import Drawing, Drawn, draw_together
 from app.serving.generators import Generator
 from app.serving.graphs import GENERATOR, Graph, Graphs
@@ -83,6 +84,14 @@ class Studio:
             order = Order(drawing, graph, loop, loop.create_future())
             self._orders.put(order)
             return await order.answer
+
+    async def stream(self, drawing: Drawing) -> AsyncGenerator[bytes, None]:
+        """Draw and wrap piece by piece, each when the one before has been sent. Raises as `draw`."""
+        loop = asyncio.get_running_loop()
+        with self._place_apart():
+            found = streams.pieces(drawing, self._graphs)
+            while piece := await loop.run_in_executor(self._apart, next, found, b""):
+                yield piece
 
     def close(self) -> None:
         """Stop once what waits is drawn."""

@@ -47,9 +47,14 @@ def _webp(drawing: Drawing, drawn: Drawn) -> bytes:
 
 
 def _npz(drawing: Drawing, drawn: Drawn) -> bytes:
-    labels = np.full(drawing.wish.count, NO_LABEL, np.int64) if drawing.labels is None else drawing.labels
     name = "points" if drawing.card.draws_points else "images"
-    return images.arrays({name: drawn.array, "labels": labels, **_seeds(drawing.wish.noise)})
+    return images.arrays({name: drawn.array, **beside(drawing)})
+
+
+def beside(drawing: Drawing) -> dict[str, NDArray[np.int64]]:
+    """Return what an npz holds beside the images: `labels` (N,), −1 where there are none, and the `seed`."""
+    labels = np.full(drawing.wish.count, NO_LABEL, np.int64) if drawing.labels is None else drawing.labels
+    return {"labels": labels, **_seeds(drawing.wish.noise)}
 
 
 def _seeds(noise: Noise) -> dict[str, NDArray[np.int64]]:
@@ -65,12 +70,15 @@ def _seeds(noise: Noise) -> dict[str, NDArray[np.int64]]:
 
 
 def _zip(drawing: Drawing, drawn: Drawn) -> bytes:
+    return images.archive(pngs(drawing, drawn))
+
+
+def pngs(drawing: Drawing, drawn: Drawn) -> Iterator[tuple[str, bytes]]:
+    """Yield each image as a file: its name, which holds its place and its label, and the PNG."""
     first = _keys(drawing.wish.noise)[0][1]
-    each = enumerate(zip(_labels(drawing), drawn.array, strict=True), first)
-    return images.archive(
-        (f"{place:06d}.png" if label is None else f"{place:06d}-label-{label}.png", _png(drawing, image))
-        for place, (label, image) in each
-    )
+    for place, (label, image) in enumerate(zip(_labels(drawing), drawn.array, strict=True), first):
+        name = f"{place:06d}.png" if label is None else f"{place:06d}-label-{label}.png"
+        yield name, _png(drawing, image)
 
 
 def _json(drawing: Drawing, drawn: Drawn) -> bytes:
