@@ -139,8 +139,8 @@ def _file() -> Iterator[str]:
 
 @contextmanager
 def _server(programs: Path) -> Iterator[str]:
-    with postgres.running(programs) as url:
-        yield url.format("postgres")
+    with postgres.running(programs) as server:
+        yield server.url.format("postgres")
 
 
 def _databases(given: str | None) -> list[AbstractContextManager[str]]:

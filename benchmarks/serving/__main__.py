@@ -8,15 +8,20 @@ so that a machine that is busy for a while slows all; a ratio is the median of t
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
-from benchmarks.serving import servers
+from benchmarks.serving import hostile, servers
 from benchmarks.serving.load import Load, measure
 from benchmarks.serving.servers import LABEL, Server, asking, posting, serving
 from benchmarks.serving.weights import export
@@ -31,6 +36,7 @@ SPEC: dict[str, Any] = {
     "evaluate_every": None,
 }
 CONNECTIONS = (1, 32)
+LARGE, LARGE_CONNECTIONS = "n=64&scale=16", 4  # 12.8 million pixels of 28 by 28 images
 OURS, CONSTANT = "ganymede", "ganymede, constant"
 PLAIN = {"plain": "/predict", "litserve": "/predict", "litserve, batched": "/predict"}
 BENTO = {"bentoml": "/predict", "bentoml, batched": "/batched"}
@@ -49,7 +55,17 @@ def main() -> None:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         job = train(folder / "home", asked.dataset)
         running = [held.enter_context(each) for each in start(folder, job, asked.peers)]
-        found = {count: compare(running, count, asked.rounds, asked.seconds) for count in CONNECTIONS}
+        found = {}
+        for count in CONNECTIONS:
+            before = watch(running[0])
+            found[count] = compare(running, count, asked.rounds, asked.seconds)
+            print(f"{count} connections: {told(before, watch(running[0]))}")
+        before = watch(running[0])
+        large = asking(f"/sample?job={job}&{LARGE}")
+        load = measure(running[0].port, large, LARGE_CONNECTIONS, asked.seconds)
+        print(
+            f"{LARGE_CONNECTIONS} connections that ask {LARGE}: {load.rate:.1f}/s, {told(before, watch(running[0]))}\n"
+        )
         print(f"{'server':<20} {'connections':>11} {'requests/s':>11} {'50 % ms':>8} {'99 % ms':>8} {'MiB':>6}")
         for count, loads in found.items():
             for server in running:
@@ -93,9 +109,35 @@ def compare(running: list[Server], connections: int, rounds: int, seconds: float
             measure(server.port, server.request, connections, WARM_SECONDS)
             loads[server.name].append(measure(server.port, server.request, connections, seconds))
     for name, found in loads.items():
-        if refused := sum(load.refused for load in found):
-            raise SystemExit(f"{name} refused {refused} requests")
+        if refused := sum((load.statuses for load in found), Counter()) - Counter({200: sys.maxsize}):
+            raise SystemExit(f"{name} answered some requests otherwise than by a picture: {dict(refused)}")
     return loads
+
+
+def among_hostile(server: Server, job: str, seconds: float) -> str:
+    """Say how long a client waits while others send what nobody should."""
+    quiet = measure(server.port, server.request, 1, seconds)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(measure, server.port, hostile(job), HOSTILE_CONNECTIONS, seconds)
+        loud = measure(server.port, server.request, 1, seconds)
+    answered = dict(sorted(sent.result().statuses.items()))
+    return (
+        f"among {answered} hostile answers, half in {loud.quantile(0.5):.2f} ms instead of {quiet.quantile(0.5):.2f} ms"
+    )
+
+
+def watch(server: Server) -> dict[str, Any]:  # Any: JSON
+    """Ask our API what it has drawn so far, and how late its loop has run since the last time."""
+    found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{server.port}/watch", trust_env=False).json()
+    return found
+
+
+def told(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Say how many images a pass drew between two looks, and how late the loop ran."""
+    executions = after["executions"] - before["executions"]
+    together = (after["images"] - before["images"]) / executions if executions else 0.0
+    late = after["late_milliseconds"]
+    return f"{together:.1f} images a pass; the loop was {late['50 %']:.1f} ms late, 99 %: {late['99 %']:.1f} ms"
 
 
 def figures(loads: list[Load]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,10 +13,10 @@ SEPARATOR = b"\r\n\r\n"
 
 @dataclass
 class Load:
-    """What a server did: the seconds that each answer took, and how many were not a 200."""
+    """What a server did: the seconds that each answer took, and how many had which status."""
 
     seconds: list[float] = field(default_factory=list)
-    refused: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
     elapsed: float = 0.0
 
     @property
@@ -51,7 +52,7 @@ class Connection(asyncio.Protocol):
             return
         now = time.perf_counter()
         self._load.seconds.append(now - self._asked)
-        self._load.refused += not self._answer.startswith(b"HTTP/1.1 200")
+        self._load.statuses[int(self._answer[9:12])] += 1
         self._answer, self._length = bytearray(), None
         if now < self._deadline:
             self._ask()

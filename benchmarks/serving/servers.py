@@ -117,7 +117,7 @@ def uvicorn(python: str, app: str, *options: str) -> Callable[[int], list[str]]:
     ]
 
 
-OURS = uvicorn(sys.executable, "app.main:create_app", "--factory")
+OURS = uvicorn(sys.executable, "benchmarks.serving.watched:create_app", "--factory")
 CONSTANT = uvicorn(sys.executable, "benchmarks.serving.constant:create_app", "--factory")
 
 

@@ -9,6 +9,7 @@ from ganmodels import checkpoints
 from ganmodels.export import sampler
 from ganmodels.family import ImageShape
 from ganmodels.specs import SPEC
+from ganmodels.specs.knobs import AdversarialKnobs
 
 
 def export(home: Path, target: Path) -> Mapping[str, str]:
@@ -18,6 +19,7 @@ def export(home: Path, target: Path) -> Mapping[str, str]:
     facts = checkpoints.verify(files)
     shape = ImageShape(facts["image"]["channels"], facts["image"]["size"], len(facts["label_names"]))
     spec = SPEC.validate_python(facts["spec"])
+    assert isinstance(spec, AdversarialKnobs)
     network = sampler(spec, checkpoints.restore(files, spec, shape))
     example = (torch.zeros(3, facts["latent"]["size"]), torch.arange(3))
     axes = ({0: torch.export.Dim.DYNAMIC},) * 2
