@@ -21,8 +21,8 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Return answers per second."""
-        return len(self.seconds) / self.elapsed
+        """Return pictures per second."""
+        return self.statuses[200] / self.elapsed
 
     def quantile(self, share: float) -> float:
         """Return the time within which this share of the answers came, in milliseconds."""

@@ -54,7 +54,7 @@ class Generator(nn.Module):
         if self.embedding is not None:
             z = torch.cat([z, self.embedding(labels)], dim=1)
         features = self.first(_with_labels(z, labels, self.labels))
-        features = features.view(len(z), -1, self.side, self.side)
+        features = features.view(z.shape[0], -1, self.side, self.side)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             features = layer(_with_labels(norm(features).relu(), labels, self.labels))
         images: Tensor = features.float().tanh()

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Running
 from tests.faults.conftest import FINISHED, Told, a_server, a_stack, assert_whole
 
-ROUNDS = 20
+ROUNDS = {"sqlite": 20, "postgresql": 10}
 LONGEST = 4.0  # seconds into the run
 
 
