@@ -81,13 +81,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestMiddleware)
     errors.install(app)
     for part in (
+        samples,  # asked most often: routes are looked through in this order
         jobs,
         metrics,
         events,
         logs,
         checkpoints,
         previews,
-        samples,
         interpolations,
         readings,
         models,

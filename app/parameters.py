@@ -1,7 +1,8 @@
 """What may stand in a path, a query or a header: named types with their limits, meanings and examples."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi._compat import ModelField
@@ -20,6 +21,7 @@ WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,18})?")
 MOST = 2**53 - 1  # the largest integer every JSON reader keeps; databases hold more
 MOST_SCALE = 32
+KNOWN: dict[Callable[..., Any], dict[str, bool]] = {}  # Any: a route's function → its query parameters
 
 
 def _whole(value: object) -> object:
@@ -169,7 +171,11 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
 def _known(route: APIRoute) -> dict[str, bool]:
     """Return the names of a route's query parameters, and whether each may be repeated."""
-    return {field.alias: "list[" in str(field.field_info.annotation) for field in _query_fields(route.dependant)}
+    if route.endpoint not in KNOWN:  # to ask types what they are takes longer than to answer many a request
+        KNOWN[route.endpoint] = {
+            field.alias: "list[" in str(field.field_info.annotation) for field in _query_fields(route.dependant)
+        }
+    return KNOWN[route.endpoint]
 
 
 def _query_fields(dependant: Dependant) -> list[ModelField]:

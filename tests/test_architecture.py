@@ -38,6 +38,7 @@ ASYNC_FILES: dict[str, str] = {
     "app/errors.py": "the framework calls its exception handlers on the loop; they only phrase an answer",
     "app/requests.py": "the middleware hands messages on, and a body is waited for",
     "app/resources.py": "hands out what the process holds already; transactions are opened in threads",
+    "app/quick.py": "reads the URL and calls what would wait itself",
     "app/parameters.py": "looks at the URL alone; a thread would cost more than the look",
 }
 

@@ -10,6 +10,7 @@ from app import pictures
 from app.documents import MEANINGS, problems
 from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.patterns import GRID
+from app.quick import QuickRoute
 from app.refusals import InputRefused
 from app.resources import Held
 from app.serving.choices import Label, Source
@@ -17,7 +18,7 @@ from app.serving.documents import LEAST_TRUNCATION, MOST_TRUNCATION, SampleReque
 from app.serving.drawings import MOST_IMAGES, MOST_STREAMED, PICTURES, Format, Wish
 from app.serving.noises import Given, Noise, Seeded
 
-router = APIRouter(tags=["sample"])
+router = APIRouter(tags=["sample"], route_class=QuickRoute)
 
 SURE = "Where the model's class head chose images of the label: the lowest p(label) among them."
 SEED = "The one seed of all images, drawn where none was given."
