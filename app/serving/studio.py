@@ -1,29 +1,34 @@
-"""The studio: one thread that draws for many requests at once, and a few more for what takes long.
+"""The studio: draws for many requests at once, whatever is brief on the event loop, the rest in threads.
 
-Whatever waits for the same network when the thread comes to it is drawn in one pass. Nobody waits for company: a
-request that comes alone is drawn alone.
+What waits for the same network when a pass begins is drawn in that pass. Nobody waits for company: a request that comes
+alone is drawn alone. A brief pass costs less than to hand it to a thread, with which the loop would then contend for
+the interpreter at every image.
 """
 
 import asyncio
-import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
+from weakref import WeakKeyDictionary
 
 from app.refusals import Crowded
 from app.serving import streams
-from app.serving.drawings import Drawing, Drawn, draw_together
+from app.serving.drawings import Drawing, draw_together
 from app.serving.generators import Generator
 from app.serving.graphs import GENERATOR, Graph, Graphs
 from app.serving.wrappings import wrap
 
 MOST_TOGETHER = 64  # images in one pass
 MOST_WAITING = 1024  # images, of requests that are answered together
-LARGE_PIXELS = 1 << 18  # in all, from which an answer is drawn apart
+BRIEF_SECONDS = 0.005  # that a pass may keep the loop
+BRIEF_PIXELS = 1 << 14  # of an answer that may be drawn on the loop
+LARGE_PIXELS = 1 << 18  # of an answer that is drawn apart
 LARGE_AT_ONCE = 2
 LARGE_WAITING = 64  # requests
+NEWEST = 0.2  # weight of the newest pass in what is known of a network's pace
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,16 @@ Settled = Picture | Exception
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """One request's drawing, the network it waits for, and the loop where its answer is awaited."""
+    """One request's drawing, the network it waits for, and where its answer is awaited."""
 
     drawing: Drawing
     graph: Graph
-    loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[Picture]"
+
+    @property
+    def kind(self) -> tuple[Graph, bool]:
+        """Return what orders must share to be drawn in one pass: the network, and whether they may be brief."""
+        return self.graph, self.drawing.pixels <= BRIEF_PIXELS
 
     def settle(self, found: Settled) -> None:
         """Answer, unless nobody waits any more."""
@@ -57,17 +66,19 @@ class Order:
 
 
 class Studio:
-    """Draws for the whole process; all but its threads belongs to the event loop."""
+    """Draws for the whole process; it belongs to the event loop, all but what it has its threads do."""
 
     def __init__(self, graphs: Graphs) -> None:
-        """Start the thread that draws."""
+        """Wait for orders."""
         self._graphs = graphs
-        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._orders: deque[Order] = deque()
+        self._passing = False  # whether a pass is under way or about to begin
+        self._painting: asyncio.Task[None] | None = None  # kept, or it might be forgotten while it runs
+        self._pace: WeakKeyDictionary[Graph, float] = WeakKeyDictionary()  # seconds an image, where known
+        self._together = ThreadPoolExecutor(1, "studio")
         self._apart = ThreadPoolExecutor(LARGE_AT_ONCE, "studio-apart")
         self._waiting = self._waiting_apart = 0
         self.images = self.executions = 0  # drawn together so far, and the passes that took
-        self._thread = threading.Thread(target=self._work, name="studio", daemon=True)
-        self._thread.start()
 
     async def draw(self, drawing: Drawing) -> Picture:
         """Draw and wrap. Raises FileDamaged, NotFinite, NoneSureEnough, Crowded."""
@@ -81,8 +92,11 @@ class Studio:
                 graph = await loop.run_in_executor(
                     self._apart, self._graphs.open, drawing.job.id, drawing.checkpoint, GENERATOR
                 )
-            order = Order(drawing, graph, loop, loop.create_future())
-            self._orders.put(order)
+            order = Order(drawing, graph, loop.create_future())
+            self._orders.append(order)
+            if not self._passing:
+                self._passing = True
+                loop.call_soon(self._pass)  # after whatever else has come in by now
             return await order.answer
 
     async def stream(self, drawing: Drawing) -> AsyncGenerator[bytes, None]:
@@ -94,40 +108,51 @@ class Studio:
                 yield piece
 
     def close(self) -> None:
-        """Stop once what waits is drawn."""
-        self._orders.put(None)
-        self._thread.join()
+        """Stop once what is being drawn is drawn."""
+        self._together.shutdown()
         self._apart.shutdown()
 
-    def _work(self) -> None:
-        while (first := self._orders.get()) is not None:
-            together = [first, *self._others(first.drawing.wish.count)]
-            wanted = [order for order in together if not order.answer.cancelled()]
-            for graph in dict.fromkeys(order.graph for order in wanted):
-                self._draw(graph, [order for order in wanted if order.graph is graph])
-
-    def _others(self, images: int) -> Iterator[Order]:
-        """Take what waits besides, as far as one pass goes."""
-        while images < MOST_TOGETHER and not self._orders.empty():
-            order = self._orders.get()
-            if order is None:
-                self._orders.put(None)
-                return
-            images += order.drawing.wish.count
-            yield order
-
-    def _draw(self, graph: Graph, orders: Sequence[Order]) -> None:
-        try:
-            drawn = draw_together([order.drawing for order in orders], Generator(graph))
-        except Exception:  # noqa: BLE001  # the fault of one of them must not be that of all
-            for order in orders:
-                _answer(order, lambda order=order: draw_together([order.drawing], Generator(graph))[0])  # type: ignore[misc]
+    def _pass(self) -> None:
+        """Draw what waits for one network, then see what has come in meanwhile."""
+        while self._orders and self._orders[0].answer.cancelled():
+            self._orders.popleft()
+        self._passing = bool(self._orders)
+        if not self._orders:
+            return
+        graph, may_be_brief = kind = self._orders[0].kind
+        loop, pace = asyncio.get_running_loop(), self._pace.get(graph, BRIEF_SECONDS)
+        brief = may_be_brief and pace < BRIEF_SECONDS
+        orders = self._take(kind, min(MOST_TOGETHER, int(BRIEF_SECONDS / pace)) if brief else MOST_TOGETHER)
+        if brief:
+            self._settle(orders, graph, paint(orders, graph))
+            loop.call_soon(self._pass)
         else:
-            images = sum(order.drawing.wish.count for order in orders)
-            self.images += images
-            self.executions += graph.passes(images)
-            for order, each in zip(orders, drawn, strict=True):
-                _answer(order, lambda each=each: each)  # type: ignore[misc]
+            self._painting = loop.create_task(self._paint_apart(orders, graph))
+
+    async def _paint_apart(self, orders: Sequence[Order], graph: Graph) -> None:
+        painted = await asyncio.get_running_loop().run_in_executor(self._together, paint, orders, graph)
+        self._settle(orders, graph, painted)
+        self._pass()
+
+    def _take(self, kind: tuple[Graph, bool], most_images: int) -> list[Order]:
+        """Take the first order and those like it, as far as one pass goes; leave the others in their order."""
+        taken, left, images = [self._orders.popleft()], deque[Order](), 0
+        images = taken[0].drawing.wish.count
+        for order in self._orders:
+            fits = order.kind == kind and images + order.drawing.wish.count <= most_images
+            (taken if fits else left).append(order)
+            images += order.drawing.wish.count * fits
+        self._orders = left
+        return taken
+
+    def _settle(self, orders: Sequence[Order], graph: Graph, painted: "Painted") -> None:
+        images = sum(order.drawing.wish.count for order in orders)
+        self.images += images
+        self.executions += graph.passes(images)
+        pace = painted.seconds / images
+        self._pace[graph] = pace if graph not in self._pace else (1 - NEWEST) * self._pace[graph] + NEWEST * pace
+        for order, found in zip(orders, painted.found, strict=True):
+            order.settle(found)
 
     @contextmanager
     def _place(self, images: int) -> Iterator[None]:
@@ -162,10 +187,24 @@ def draw_alone(drawing: Drawing, graphs: Graphs) -> Picture:
     return Picture(wrap(drawing, drawn), drawn.confidence)
 
 
-def _answer(order: Order, drawn: Callable[[], Drawn]) -> None:
+@dataclass(frozen=True)
+class Painted:
+    """What became of a pass's orders, and how long it took."""
+
+    found: Sequence[Settled]
+    seconds: float
+
+
+def paint(orders: Sequence[Order], graph: Graph) -> Painted:
+    """Draw and wrap what waits for one network; what goes wrong with one of them is not the fault of the others."""
+    started = time.perf_counter()
+    found = _paint([order.drawing for order in orders], Generator(graph))
+    return Painted(found, time.perf_counter() - started)
+
+
+def _paint(drawings: Sequence[Drawing], generator: Generator) -> list[Settled]:
     try:
-        each = drawn()
-        found: Settled = Picture(wrap(order.drawing, each), each.confidence)
+        drawn = draw_together(drawings, generator)
+        return [Picture(wrap(drawing, each), each.confidence) for drawing, each in zip(drawings, drawn, strict=True)]
     except Exception as fault:  # noqa: BLE001  # belongs to who waits
-        found = fault
-    order.loop.call_soon_threadsafe(order.settle, found)
+        return [fault] if len(drawings) == 1 else [_paint([drawing], generator)[0] for drawing in drawings]

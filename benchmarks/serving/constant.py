@@ -4,10 +4,11 @@ import functools
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from app.main import create_app as create
+from app.quick import QuickRoute
 from app.routes import samples
 from app.serving.images import png
 
@@ -22,6 +23,8 @@ def create_app() -> FastAPI:
     async def constant(**_: Any) -> Response:  # Any: whatever the route takes
         return Response(PICTURE, media_type="image/png")
 
-    app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/sample"]
-    app.get("/sample", response_model=None)(constant)
+    quick = APIRouter(route_class=QuickRoute)
+    quick.get("/sample", response_model=None)(constant)
+    app.include_router(quick)
+    app.router.routes.insert(0, app.router.routes.pop())  # before ours
     return app
