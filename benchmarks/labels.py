@@ -32,7 +32,7 @@ def main() -> None:
             try:
                 told(client, job, asked.images)
             except ApiError as refusal:
-                print(f"{job.spec['family']:8} {job.id}  {refusal}")
+                print(f"{family(job)} {job.id}  {refusal}")
 
 
 def told(client: Client, job: Job, images: int) -> None:
@@ -45,9 +45,13 @@ def told(client: Client, job: Job, images: int) -> None:
         shares.append(statistics.mean(found == label for found in read(client, reader.id, drawn)))
         least = min(least, 1.0 if sample.confidence is None else sample.confidence)
     each = " ".join(f"{100 * share:.0f}" for share in shares)
-    print(
-        f"{job.spec['family']:8} {job.id}  {100 * statistics.mean(shares):.2f} %  (of each label: {each})  sure from {least:.3f}"
-    )
+    share = 100 * statistics.mean(shares)
+    print(f"{family(job)} {job.id}  {share:.2f} %  (of each label: {each})  sure from {least:.3f}")
+
+
+def family(job: Job) -> str:
+    """Return the family's name, as wide as most."""
+    return f"{job.spec['family']:10}"
 
 
 def read(client: Client, reader: str, images: np.ndarray) -> Iterator[int]:
