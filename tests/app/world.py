@@ -171,7 +171,12 @@ class World:
         self.artifacts = Artifacts(settings.artifacts)
 
     def submit(self, **knobs: Any) -> Job:
-        spec = SPEC.validate_python({"family": "dcgan", "conditional": True, "dataset": "digits", **knobs})
+        usual = (
+            {"dataset": "digits"}
+            if "family" in knobs
+            else {"family": "dcgan", "conditional": True, "dataset": "digits"}
+        )
+        spec = SPEC.validate_python({**usual, **knobs})
         with self.database.write() as connection:
             return jobs.submit(connection, spec).job
 
