@@ -100,9 +100,8 @@ async def listen(port: int, ids: Sequence[str], clients: int, seconds: float, ov
 async def follow(port: int, id: str, heard: Heard) -> None:
     """Note every event of a job as it arrives, to the end of the stream."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    # HTTP/1.0: what comes is the stream itself, in no chunks, up to the end of the connection.
-    writer.write(f"GET /jobs/{id}/events HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n".encode())
-    async for line in reader:
+    writer.write(f"GET /jobs/{id}/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode())
+    async for line in reader:  # the sizes of chunks come between, on lines of their own
         if line.startswith(b"data: "):
             event = json.loads(line[6:])
             heard.append((event["id"], datetime.fromisoformat(event["at"]).timestamp(), time.time()))

@@ -1,7 +1,8 @@
 """A connection that breaks at any byte, again and again: its client misses nothing and hears nothing twice."""
 
 import random
-import socket
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 from tests.app.test_stream import parsed
@@ -9,7 +10,7 @@ from tests.e2e.conftest import PATIENCE_SECONDS, Running
 from tests.faults.conftest import FINISHED, Told
 
 CUTS = 50
-MOST_BYTES = 2_000  # until a cut: within the head of the answer, an event, or between two
+MOST_BYTES = 2_000  # until a cut: within an event, or between two
 TALKATIVE = {"checkpoint_every": 2, "preview_every": 2}
 
 
@@ -31,12 +32,13 @@ def follow(
     running: Running, job: str, heard: list[dict[str, Any]], most_bytes: int = 1_000_000
 ) -> list[dict[str, Any]]:
     """Go on after the last event heard; break off after so many bytes, and return the events that came whole."""
-    last = f"Last-Event-ID: {heard[-1]['id']}\r\n" if heard else ""
+    last = {"Last-Event-ID": heard[-1]["id"]} if heard else {}
     received = b""
-    with socket.create_connection(("127.0.0.1", running.stack.port), timeout=PATIENCE_SECONDS) as connection:
-        connection.sendall(f"GET /jobs/{job}/events HTTP/1.0\r\nAccept: text/event-stream\r\n{last}\r\n".encode())
-        while len(received) < most_bytes and (more := connection.recv(most_bytes - len(received))):
+    connection = HTTPConnection("127.0.0.1", running.stack.port, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        connection.request("GET", f"/jobs/{job}/events", headers={"Accept": "text/event-stream", **last})
+        answer = connection.getresponse()
+        while len(received) < most_bytes and (more := answer.read1(most_bytes - len(received))):
             received += more
-    _, _, stream = received.partition(b"\r\n\r\n")
-    whole, _, _ = stream.rpartition(b"\n\n")
+    whole, _, _ = received.rpartition(b"\n\n")
     return parsed(whole.decode())
