@@ -56,12 +56,12 @@ async def answer(held: Resources, source: Source, wish: Wish, cache: str | None,
 
     `cache` is None for that. Raises what the choice of a checkpoint and drawing from it do.
     """
-    found = await held.catalog.find(source, wish.what, wish.labels[:1])
+    found = await held.catalog.find(source, wish.what, wish.labels)
     try:
         return await _answer(held, source, found, wish, cache, if_none_match)
     except FileDamaged as damage:
         log.error("checkpoint damaged", job=found.job.id, step=found.checkpoint.step, reason=str(damage))
-        for other in await held.catalog.others(source, wish.what, wish.labels[:1], found):
+        for other in await held.catalog.others(source, wish.what, wish.labels, found):
             with suppress(FileDamaged):
                 return await _answer(held, source, other, wish, cache, if_none_match)
         raise

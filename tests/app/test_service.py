@@ -26,7 +26,10 @@ from store.settings import Settings
 from tests.app.world import World
 
 # Routes that wait on many clients at once, each with its reason. Any other `async def` would block them all.
-ASYNC_ROUTES: dict[str, str] = {}
+ASYNC_ROUTES: dict[str, str] = {
+    "/sample": "waits for the catalog and the studio, which draws on the loop for some milliseconds at most",
+    "/interpolate": "as /sample",
+}
 
 
 def eventually(seen: Callable[[], bool]) -> None:
