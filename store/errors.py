@@ -85,5 +85,13 @@ class IdempotencyConflict(StoreError):
     """The idempotency key was used before with another body."""
 
 
+class KeyNotFound(StoreError):
+    """No API key has this id."""
+
+
+class TooManyJobs(StoreError):
+    """An API key has as many unfinished jobs as it may."""
+
+
 class CursorNotFound(StoreError):
     """The `after` of a list names nothing."""

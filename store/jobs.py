@@ -14,7 +14,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 
 from ganmodels.specs import SPEC, Knobs
-from store import checkpoints, events
+from store import checkpoints, events, keys
 from store.clock import now
 from store.errors import (
     CheckpointNotFound,
@@ -103,21 +103,23 @@ class Submission:
     replayed: bool
 
 
-def submit(connection: Connection, spec: Knobs, idempotency_key: str | None = None) -> Submission:
-    """Write a queued job, its first event and its idempotency key.
+def submit(
+    connection: Connection, spec: Knobs, idempotency_key: str | None = None, key_id: str | None = None
+) -> Submission:
+    """Write a queued job of an API key, its first event and its idempotency key.
 
     Raises IdempotencyConflict when the key came before with another spec, OriginNotFound for an `init_from` that
-    names no checkpoint.
+    names no checkpoint, TooManyJobs where the API key may have no more.
     """
     asked = spec.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     if idempotency_key is None:
-        return Submission(_insert(connection, asked, _origin(connection, spec)), replayed=False)
+        return Submission(_insert(connection, asked, _origin(connection, spec), key_id), replayed=False)
     if earlier := _earlier(connection, idempotency_key, digest):
         return Submission(earlier, replayed=True)
     try:
         with connection.begin_nested():
-            job = _insert(connection, asked, _origin(connection, spec))
+            job = _insert(connection, asked, _origin(connection, spec), key_id)
             row = {"key": idempotency_key, "job_number": job.number, "body_digest": digest, "created_at": now()}
             connection.execute(insert(idempotency_keys).values(row))
     except IntegrityError:
@@ -227,28 +229,28 @@ def resume(connection: Connection, job_id: str) -> Job:
     return get(connection, job_id)
 
 
-def retry(connection: Connection, job_id: str) -> Job:
+def retry(connection: Connection, job_id: str, key_id: str | None = None) -> Job:
     """Queue a new job like one that failed or was cancelled; it goes on from the newest checkpoint, if there is one.
 
-    Raises JobNotFound, or NotInState.
+    Raises JobNotFound, NotInState, or TooManyJobs.
     """
     job = locked(connection, job_id)
     if job.state not in RETRIED:
         raise NotInState(job.state, "retried", RETRIED)
-    return _go_on(connection, job, SPEC.validate_python(job.spec), "retry")
+    return _go_on(connection, job, SPEC.validate_python(job.spec), "retry", key_id)
 
 
-def extend(connection: Connection, job_id: str, total_steps: int) -> Job:
+def extend(connection: Connection, job_id: str, total_steps: int, key_id: str | None = None) -> Job:
     """Queue a new job that goes on from the newest checkpoint of a finished one, to `total_steps` in all.
 
-    Raises JobNotFound, NotInState, or NoFurther.
+    Raises JobNotFound, NotInState, NoFurther, or TooManyJobs.
     """
     job = locked(connection, job_id)
     if job.state not in EXTENDED:
         raise NotInState(job.state, "extended", EXTENDED)
     if total_steps <= job.step:
         raise NoFurther(f"total_steps {total_steps} is no further than the job has come: it is at step {job.step}")
-    return _go_on(connection, job, SPEC.validate_python({**job.spec, "total_steps": total_steps}), "extend")
+    return _go_on(connection, job, SPEC.validate_python({**job.spec, "total_steps": total_steps}), "extend", key_id)
 
 
 def delete(connection: Connection, job_id: str) -> None:
@@ -268,7 +270,7 @@ def delete(connection: Connection, job_id: str) -> None:
     connection.execute(delete_rows(jobs).where(jobs.c.number == job.number))
 
 
-def _go_on(connection: Connection, job: Job, spec: Knobs, how: str) -> Job:
+def _go_on(connection: Connection, job: Job, spec: Knobs, how: str, key_id: str | None) -> Job:
     """Queue a new job that begins with the state of the newest checkpoint of another; as that did, without one."""
     try:
         step = checkpoints.latest(connection, job.number).step
@@ -276,7 +278,7 @@ def _go_on(connection: Connection, job: Job, spec: Knobs, how: str) -> Job:
         origin = job.origin
     else:
         origin = {"job": job.id, "step": step, "how": how}
-    return _insert(connection, spec.model_dump(mode="json"), origin)
+    return _insert(connection, spec.model_dump(mode="json"), origin, key_id)
 
 
 def _origin(connection: Connection, spec: Knobs) -> Json | None:
@@ -342,7 +344,9 @@ def _earlier(connection: Connection, key: str, digest: str) -> Job | None:
     return get(connection, row.id)
 
 
-def _insert(connection: Connection, asked: Json, origin: Json | None) -> Job:
+def _insert(connection: Connection, asked: Json, origin: Json | None, key_id: str | None) -> Job:
+    if key_id is not None:
+        keys.check_room(connection, key_id)
     moment = now()
     values = {
         "id": str(uuid.uuid4()),
@@ -352,6 +356,7 @@ def _insert(connection: Connection, asked: Json, origin: Json | None) -> Job:
         "spec": asked,
         "origin": origin,
         "origin_job_id": origin and origin["job"],
+        "key_id": key_id,
         "step": 0,
         "metrics": {},
         **dict.fromkeys(("token", "attempt", "failures"), 0),

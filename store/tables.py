@@ -60,6 +60,7 @@ jobs = Table(
     Column("failures", Integer, nullable=False),  # retryable ones since the newest checkpoint
     Column("max_attempts", Integer, nullable=False),
     Column("worker_id", String(100)),
+    Column("key_id", String(36)),  # the API key that posted it
     Column("lease_expires_at", Instant),
     Column("not_before", Instant),  # backoff after a failure
     Column("error", JSON),
@@ -68,6 +69,7 @@ jobs = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Index("ix_jobs_origin_job_id", "origin_job_id"),
+    Index("ix_jobs_key_id_state", "key_id", "state"),
 )
 # The queue in the order of claims, and each filter of a list with the others: neither needs to look at a row.
 Index("ix_jobs_queue", jobs.c.state, jobs.c.priority.desc(), jobs.c.number, jobs.c.not_before)
@@ -180,4 +182,33 @@ workers = Table(
     Column("device", String(64), nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", String(16), nullable=False),  # the secret's first characters, to tell keys apart by
+    Column("digest", String(64), nullable=False, unique=True),  # the secret's SHA-256, in hexadecimal
+    Column("scopes", JSON, nullable=False),
+    Column("requests_per_minute", BigInteger, nullable=False),
+    Column("images_per_day", BigInteger, nullable=False),
+    Column("unfinished_jobs", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("key_id", String(36)),  # null: the operator, or anybody while no key was needed
+    Column("action", String(64), nullable=False),
+    Column("target", Text, nullable=False),  # a job's or key's id, a model's name
+    Column("request_id", String(128)),
+    sqlite_autoincrement=True,
 )

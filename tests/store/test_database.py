@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select
 
-from store import aliases, checkpoints, claims, jobs, tables, workers
+from store import aliases, audit, checkpoints, claims, jobs, keys, tables, workers
 from store.clock import later, now
 from store.database import MIGRATIONS, Database
 from store.previews import Picture
@@ -29,6 +29,8 @@ def test_a_transaction_that_raises_leaves_no_trace(database: Database) -> None:
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
         aliases.put(connection, "default", held.job.id, 5)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
+        key = keys.add(connection, keys.draw(), "mine", [keys.Scope.ADMIN])
+        audit.append(connection, audit.OPERATOR, "create key", key.id)
         claims.succeed(connection, held)
         raise KeyboardInterrupt
     assert scenes.dump(database) == before
@@ -126,6 +128,8 @@ def fill(database: Database) -> None:
         claims.preview(connection, held, 5, Picture("path", "0" * 64, 80, 80, None))
         aliases.put(connection, "default", held.job.id, 5)
         workers.announce(connection, "worker-1", "host", 7, "cpu")
+        key = keys.add(connection, keys.draw(), "mine", [keys.Scope.ADMIN])
+        audit.append(connection, audit.OPERATOR, "create key", key.id)
     assert all(scenes.dump(database).values())
 
 
