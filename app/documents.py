@@ -56,6 +56,8 @@ class Problem(BaseModel):
 MEANINGS: Mapping[int, str] = {
     304: "The copy at hand is still good.",
     400: "The body is declared as JSON and is none.",
+    401: "No API key came, or one that is not good.",
+    403: "The API key lacks the scope that the operation needs.",
     404: "Nothing has this id, or it has no such part.",
     409: "Not in the state that the job is in, or not while another job or a model needs it.",
     410: "It existed and was removed by retention.",

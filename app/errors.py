@@ -5,6 +5,7 @@ The store and the API raise what happened, by name; this file alone knows the st
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -39,6 +40,8 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.OriginNotFound: (422, "invalid-input", "Invalid input"),
     errors.IdempotencyConflict: (422, "idempotency-conflict", "Idempotency key used before"),
     errors.CursorNotFound: (422, "invalid-input", "Invalid input"),
+    refusals.KeyNeeded: (401, "key-needed", "API key needed"),
+    refusals.ScopeMissing: (403, "scope-missing", "Not with this API key"),
     refusals.InputRefused: (422, "invalid-input", "Invalid input"),
     refusals.JsonMalformed: (400, "malformed-json", "Malformed JSON"),
     refusals.MediaTypeRefused: (415, "unsupported-media-type", "Unsupported media type"),
@@ -61,7 +64,7 @@ def install(app: FastAPI) -> None:
     """Answer every exception that has a name with its problem."""
     app.add_exception_handler(errors.StoreError, _named)
     app.add_exception_handler(refusals.Refusal, _named)
-    app.add_exception_handler(OperationalError, _unavailable)
+    app.add_exception_handler(OperationalError, _named)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
@@ -102,11 +105,18 @@ def body_too_large(most_bytes: int) -> Response:
     return problem(error.status_code, "content-too-large", "Content too large", error.detail)
 
 
-async def _named(request: Request, error: Exception) -> Response:
+def answer(error: Exception) -> Response:
+    """Answer what has a name with its problem; raise what has none."""
+    if isinstance(error, OperationalError):
+        return _unavailable(error)
     if type(error) not in PROBLEMS:
         raise error
     status, slug, title = PROBLEMS[type(error)]
     return problem(status, slug, title, _sentence(str(error)), _headers(error), **_extensions(error))
+
+
+async def _named(request: Request, error: Exception) -> Response:
+    return answer(error)
 
 
 def _extensions(error: Exception) -> dict[str, Any]:  # Any: JSON
@@ -130,9 +140,17 @@ def _extensions(error: Exception) -> dict[str, Any]:  # Any: JSON
 
 
 def _headers(error: Exception) -> dict[str, str]:
-    if isinstance(error, refusals.NothingToServeYet) and error.retry_after is not None:
-        return {"Retry-After": str(round(error.retry_after.total_seconds()))}
-    return {"Retry-After": "1"} if isinstance(error, refusals.Crowded) else {}
+    match error:
+        case refusals.KeyNeeded():
+            return {"WWW-Authenticate": "Bearer"}
+        case refusals.ScopeMissing():
+            return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.scope}"'}
+        case refusals.NothingToServeYet(retry_after=timedelta() as wait):
+            return {"Retry-After": str(round(wait.total_seconds()))}
+        case refusals.Crowded():
+            return {"Retry-After": "1"}
+        case _:
+            return {}
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -187,7 +205,7 @@ def _methods(request: Request) -> list[str]:
     ]
 
 
-async def _unavailable(request: Request, error: Exception) -> Response:
+def _unavailable(error: OperationalError) -> Response:
     log.error("database unavailable", error=str(error))
     headers = {"Retry-After": str(RETRY_SECONDS)}
     return problem(503, "database-unavailable", "Database unavailable", "The database does not answer.", headers)

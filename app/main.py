@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from app import documents, errors
+from app import access, documents, errors
+from app.doorkeeper import Doorkeeper
 from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
 from app.resources import open_resources
@@ -37,6 +38,9 @@ Post a job to `POST /jobs`, watch it at `GET /jobs/{id}`, and ask for images at 
 newest checkpoint while training still runs; `PUT /models/{name}` gives what serves a name. `POST /classify` and
 `POST /score` tell what a model makes of your own images. Every answer carries an `X-Request-ID`; every answer that is
 not a success is a problem document (RFC 9457) that says what was found and what is allowed.
+
+Where the service listens to other machines, every request needs an API key: `Authorization: Bearer <key>`. A key has
+scopes: `read`, `sample`, `train` (which includes `read`) and `admin` (which includes all).
 """
 TAGS = [
     {"name": "jobs", "description": "Training runs, and what is known of each."},
@@ -55,6 +59,7 @@ class Ganymede(FastAPI):
         """Return the OpenAPI document."""
         described = super().openapi()
         described["components"]["schemas"].update(documents.schemas())
+        access.describe(described)
         return described
 
 
@@ -75,10 +80,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,
-        dependencies=[Depends(refuse_unknown_parameters)],
+        dependencies=[Depends(access.check_scope), Depends(refuse_unknown_parameters)],
         redirect_slashes=False,  # a redirect would be an answer that is neither a success nor a problem
     )
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(Doorkeeper, settings=settings)
+    app.add_middleware(RequestMiddleware)  # around the doorkeeper
     errors.install(app)
     for part in (
         samples,  # asked most often: routes are looked through in this order

@@ -1,10 +1,24 @@
 """What the API itself refuses, by name; `app/errors.py` alone turns these into status codes."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 
 class Refusal(Exception):
     """Something asked for cannot be answered; the message says what was found and what would do."""
+
+
+class KeyNeeded(Refusal):
+    """No API key came with the request, or one that is not good."""
+
+
+class ScopeMissing(Refusal):
+    """The API key that came is good, and not for this."""
+
+    def __init__(self, scope: str, found: Collection[str]) -> None:
+        """Remember what it would have to be good for."""
+        super().__init__(f"this needs a key of the scope `{scope}`; this one has: {', '.join(found)}")
+        self.scope = scope
 
 
 class InputRefused(Refusal):

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from app import entry
 from app.broadcast import Broadcast
 from app.caretaker import Caretaker
+from app.keyring import Keyring
 from app.messenger import Messenger
 from app.serving.catalog import Catalog
 from app.serving.graphs import Graphs
@@ -35,6 +39,7 @@ class Resources:
     messenger: Messenger
     catalog: Catalog
     studio: Studio
+    keyring: Keyring
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS))
 
     def close(self) -> None:
@@ -49,13 +54,16 @@ def open_resources(settings: Settings) -> Resources:
     """Open the database, the artifacts and the doorbell, and start the thread that looks after them."""
     hosts.claim(settings.database)
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
+    with suppress(SQLAlchemyError):  # a database that is away lets nobody in
+        entry.prepare(settings, database)
     caretaker = Caretaker(settings, database, artifacts)
     caretaker.start()
     messenger = Messenger(settings, database)
     messenger.start()
     graphs = Graphs(artifacts)
     broadcast, catalog, studio = Broadcast(database), Catalog(database), Studio(graphs)
-    return Resources(settings, database, artifacts, graphs, caretaker, broadcast, messenger, catalog, studio)
+    keyring = Keyring(database)
+    return Resources(settings, database, artifacts, graphs, caretaker, broadcast, messenger, catalog, studio, keyring)
 
 
 async def _held(request: Request) -> Resources:  # a plain function would cost a trip to another thread

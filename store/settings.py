@@ -36,6 +36,14 @@ class Settings(BaseSettings):
     ] = None
     host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port the API listens on.")] = 8000
+    auth: Annotated[
+        bool,
+        Field(description="Ask for API keys on loopback too, as behind a proxy; elsewhere they are always asked for."),
+    ] = False
+    first_key: Annotated[
+        SecretStr | None,
+        Field(description="An admin's key, `gm_` and 43 characters, to be let in with where there was never a key."),
+    ] = None
     lease_seconds: Annotated[Seconds, Field(description="How long a silent worker keeps its job.")] = 60
     heartbeat_seconds: Annotated[Seconds, Field(description="How often a worker renews its lease.")] = 10
     poll_seconds: Annotated[

@@ -114,8 +114,8 @@ MUTANTS = (
     Mutant(
         "an event stream begins anew whatever was seen",
         "app/routes/events.py",
-        "_stream(held.broadcast, job.number, seen)",
-        "_stream(held.broadcast, job.number, after)",
+        "_stream(held, holder, job.number, seen)",
+        "_stream(held, holder, job.number, after)",
         "tests/app/test_stream.py",
     ),
     Mutant(

@@ -10,12 +10,13 @@ from starlette.responses import Response, StreamingResponse
 
 from app import documents
 from app.accepts import prefers
-from app.broadcast import Broadcast
+from app.access import Holder
 from app.documents import EventDocument, Page, problems
 from app.parameters import AfterEvent, JobId, LastEventId, Limit
-from app.resources import Held, Reading
+from app.resources import Held, Reading, Resources
 from store import events, jobs
 from store.events import Event
+from store.keys import Key
 
 STREAM = "text/event-stream"
 
@@ -35,6 +36,7 @@ router = APIRouter(tags=["jobs"])
 def list_events(
     connection: Reading,
     held: Held,
+    holder: Holder,
     job_id: JobId,
     after: AfterEvent = 0,
     limit: Limit = 100,
@@ -56,14 +58,19 @@ def list_events(
     if job.terminal and events.newest(connection, job.number, "done") <= seen:
         return Response(status_code=204, headers=vary)
     headers = {**vary, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # proxies pass each event on at once
-    return StreamingResponse(_stream(held.broadcast, job.number, seen), headers=headers, media_type=STREAM)
+    return StreamingResponse(_stream(held, holder, job.number, seen), headers=headers, media_type=STREAM)
 
 
-async def _stream(broadcast: Broadcast, job_number: int, seen: int) -> AsyncIterator[bytes]:
-    """Write events as they happen, and a comment now and then, so that nobody takes the silence for an end."""
+async def _stream(held: Resources, holder: Key | None, job_number: int, seen: int) -> AsyncIterator[bytes]:
+    """Write events as they happen, and a comment now and then, so that nobody takes the silence for an end.
+
+    Ends before the first event that comes once the listener's key is good no more.
+    """
     yield KEEPALIVE_COMMENT  # the head of the answer goes out with the first bytes
-    async with aclosing(broadcast.listen(job_number, seen)) as happening:
+    async with aclosing(held.broadcast.listen(job_number, seen)) as happening:
         async for event in happening:
+            if event is not None and holder is not None and await held.keyring.holder(holder.digest) is None:
+                return
             yield KEEPALIVE_COMMENT if event is None else _written(event)
 
 

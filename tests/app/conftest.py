@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from store.settings import Settings
-from tests.app.world import World
+from tests.app.world import LOOPBACK, World
 
 
 @pytest.fixture
@@ -26,5 +26,5 @@ def world(settings: Settings) -> Iterator[World]:
 
 @pytest.fixture
 def client(world: World) -> Iterator[TestClient]:
-    with TestClient(create_app(world.settings)) as client:
+    with TestClient(create_app(world.settings), LOOPBACK) as client:
         yield client

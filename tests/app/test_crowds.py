@@ -9,7 +9,7 @@ import pytest
 
 from app.main import create_app
 from app.resources import Resources
-from tests.app.world import World
+from tests.app.world import LOOPBACK, World
 
 CROWD = 200  # more than there are threads and connections to the database together
 PATIENCE_SECONDS = 20
@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 20
 async def asked(world: World) -> AsyncIterator[tuple[httpx.AsyncClient, Resources]]:
     app = create_app(world.settings)
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=LOOPBACK) as http:
         yield http, app.state.resources
 
 

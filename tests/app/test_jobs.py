@@ -427,6 +427,7 @@ def test_the_answer_is_sent_after_the_commit(world: World) -> None:
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
         "scheme": "http",
+        "server": ("127.0.0.1", 80),
     }
 
     async def receive() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.serving import latents
 from app.serving.graphs import MOST_KEPT
-from tests.app.world import LATENT, SIZE, World
+from tests.app.world import LATENT, LOOPBACK, SIZE, World
 
 KEYS = [(1, index) for index in range(500)]
 NORMAL = {"size": 64, "distribution": "normal", "low": None, "high": None}
@@ -64,7 +64,7 @@ def test_a_restarted_service_draws_the_same_bytes(world: World) -> None:
     world.trained(100)
     drawn = set()
     for _ in range(2):
-        with TestClient(create_app(world.settings)) as client:
+        with TestClient(create_app(world.settings), LOOPBACK) as client:
             drawn.add(client.get("/sample?n=9&seed=5").content)
     assert len(drawn) == 1
 

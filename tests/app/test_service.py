@@ -23,7 +23,7 @@ from ganmodels.specs import FAMILIES
 from store import claims, jobs, workers
 from store.database import Database
 from store.settings import Settings
-from tests.app.world import World
+from tests.app.world import LOOPBACK, World
 
 # Routes that wait on many clients at once, each with its reason. Any other `async def` would block them all.
 ASYNC_ROUTES: dict[str, str] = {
@@ -116,7 +116,7 @@ def test_a_fault_of_ours_is_a_problem_whose_traceback_is_in_the_log(
     def faulty() -> None:
         raise RuntimeError("what must not leak")
 
-    with TestClient(app) as client:
+    with TestClient(app, LOOPBACK) as client:
         answer = client.get("/faulty")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
@@ -197,7 +197,7 @@ def test_a_silent_doorbell_degrades_the_service_and_does_not_end_it(client: Test
 
 
 def test_a_database_without_tables_is_not_ready(settings: Settings) -> None:
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), LOOPBACK) as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["checks"]["schema"] == {
@@ -223,7 +223,7 @@ def test_a_frozen_doorbell_delays_no_answer(world: World, tmp_path: Path) -> Non
     path = tmp_path / "frozen.sock"
     changes = {"redis_url": f"redis+socket://{path}", "redis_timeout_seconds": 30.0}
     with frozen_redis(path) as came:
-        with TestClient(create_app(world.settings.model_copy(update=changes))) as client:
+        with TestClient(create_app(world.settings.model_copy(update=changes)), LOOPBACK) as client:
             for _ in range(50):  # more than there are threads to wait in
                 assert client.post("/jobs", json={"family": "cgan", "dataset": "digits"}).status_code == 202
             assert came.wait()
@@ -244,7 +244,7 @@ def test_a_silent_worker_loses_its_job_to_the_queue(world: World) -> None:
 
 
 def test_stopping_ends_the_caretaker(world: World) -> None:
-    with TestClient(create_app(world.settings)) as client:
+    with TestClient(create_app(world.settings), LOOPBACK) as client:
         thread = client.app.state.resources.caretaker._thread  # type: ignore[attr-defined]
         assert thread.is_alive()
     assert not thread.is_alive()

@@ -14,11 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from ganmodels.specs import SPEC
-from store import claims, jobs
+from store import claims, jobs, keys
 from store.artifacts import Artifacts
 from store.claims import Claim
 from store.database import Database
 from store.jobs import Job
+from store.keys import Allowance, Key, Scope
 from store.previews import Picture
 from store.settings import Settings
 
@@ -26,6 +27,7 @@ Weights = dict[str, NDArray[Any]]
 
 LATENT: dict[str, Any] = {"size": 8, "distribution": "normal", "low": -1.0, "high": 1.0}
 SIZE = 8
+LOOPBACK = "http://127.0.0.1"  # where no key is asked for
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,10 @@ def model(
     return bytes(written.SerializeToString())
 
 
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
 def picture(shade: int, size: tuple[int, int] = (80, 16), mode: str = "L") -> bytes:
     """Draw a PNG in one shade."""
     target = io.BytesIO()
@@ -169,6 +175,12 @@ class World:
         self.database = Database(settings.database)
         self.database.migrate()
         self.artifacts = Artifacts(settings.artifacts)
+
+    def key(self, *scopes: Scope, **allowance: int) -> tuple[Key, str]:
+        """Return a new key and its secret."""
+        secret = keys.draw()
+        with self.database.write() as connection:
+            return keys.add(connection, secret, "a key", scopes, Allowance(**allowance)), secret
 
     def submit(self, **knobs: Any) -> Job:
         usual = (

@@ -1,0 +1,58 @@
+"""The doorkeeper: where keys are needed, nothing of a request is looked at before its key."""
+
+from sqlalchemy.exc import OperationalError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import errors
+from app.access import OPEN
+from app.destinations import is_loopback
+from app.entry import needs_keys
+from app.keyring import Keyring
+from app.refusals import KeyNeeded
+from app.resources import Resources
+from store import keys
+from store.keys import SECRET, Key
+from store.settings import Settings
+
+
+class Doorkeeper:
+    """Wraps the application, inside what happens to every request: hands on the key that came, or answers 401."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._always = needs_keys(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["key"] = None
+        if scope["path"] not in OPEN and (self._always or _comes_from_outside(scope)):
+            held: Resources = scope["app"].state.resources
+            try:
+                state["key"] = await _identify(held.keyring, Headers(scope=scope))
+            except (KeyNeeded, OperationalError) as error:
+                await errors.answer(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _comes_from_outside(scope: Scope) -> bool:
+    """Tell whether the connection's own end is not known to be on loopback, whatever address was asked for."""
+    server = scope.get("server")
+    return server is None or not is_loopback(server[0])
+
+
+async def _identify(keyring: Keyring, headers: Headers) -> Key:
+    given = headers.getlist("Authorization")
+    if not given:
+        raise KeyNeeded("every request needs an API key, as `Authorization: Bearer <key>` and nowhere else")
+    scheme, _, secret = given[0].partition(" ")
+    if len(given) == 1 and scheme.lower() == "bearer" and SECRET.fullmatch(secret):
+        key = await keyring.holder(keys.digest(secret))
+        if key is not None:
+            return key
+    raise KeyNeeded("this is not `Bearer` and a key that is known here, neither revoked nor expired")
