@@ -29,6 +29,7 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.CheckpointNotFound: (404, "checkpoint-not-found", "No such checkpoint"),
     errors.CheckpointPruned: (410, "checkpoint-pruned", "Checkpoint removed"),
     errors.AliasNotFound: (404, "model-not-found", "No such model"),
+    errors.KeyNotFound: (404, "key-not-found", "No such API key"),
     errors.PreviewNotFound: (404, "preview-not-found", "No such preview"),
     errors.ArtifactNotFound: (503, "file-damaged", "Stored file damaged"),
     errors.FilesUnavailable: (503, "files-unavailable", "Files unavailable"),

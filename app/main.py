@@ -15,12 +15,14 @@ from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
 from app.resources import open_resources
 from app.routes import (
+    audit,
     checkpoints,
     events,
     families,
     health,
     interpolations,
     jobs,
+    keys,
     logs,
     metrics,
     models,
@@ -46,6 +48,7 @@ TAGS = [
     {"name": "jobs", "description": "Training runs, and what is known of each."},
     {"name": "sample", "description": "Images from what was trained, and what it makes of yours."},
     {"name": "models", "description": "Names that serve, each for a job and one of its checkpoints."},
+    {"name": "keys", "description": "Who may do what, and who did."},
     {"name": "families", "description": "What can be trained."},
     {"name": "workers", "description": "Who trains."},
     {"name": "health", "description": "Whether the service works."},
@@ -97,6 +100,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         interpolations,
         readings,
         models,
+        keys,
+        audit,
         families,
         workers,
         health,

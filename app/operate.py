@@ -1,7 +1,8 @@
 """The operator's commands: `up` runs the whole stack on embedded defaults, `worker` one trainer beside it.
 
-Run as `python -m app.operate up`; the `ganymede` command does. It starts Redis, the workers and the API as
-processes of their own and imports none of them.
+`keys` makes, lists and revokes API keys straight on the database, the first of them too. Run as
+`python -m app.operate up`; the `ganymede` command does. It starts Redis, the workers and the API as processes of their
+own and imports none of them.
 """
 
 import json
@@ -25,8 +26,11 @@ from pydantic import ValidationError
 from app.destinations import is_loopback
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
 from app.processes import POLL_SECONDS, KeepsDying, revive
-from store import hosts
+from store import audit, hosts, keys
+from store.audit import OPERATOR
 from store.database import Database
+from store.errors import KeyNotFound
+from store.keys import Allowance, Key, Scope
 from store.settings import Settings
 
 SOCKET_PATH_BYTES = 100  # the kernel's own limit is 104 to 108
@@ -35,6 +39,9 @@ READY_TIMEOUT = timedelta(seconds=60)
 NOTE = "up.json"  # in HOME: where a running stack can be reached
 
 operator = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+keyring = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, straight on the database.")
+operator.add_typer(keyring, name="keys")
 
 Home = Annotated[Path | None, typer.Option(help="Folder of all state; GANYMEDE_HOME or .ganymede when left out.")]
 
@@ -79,6 +86,64 @@ def migrate() -> None:
     """Bring the database that the environment names to this version; `up` does it by itself."""
     with _plain_failures():
         Database(_settings().database).migrate()
+
+
+@keyring.command()
+def create(
+    name: Annotated[str, typer.Argument(help="For people.", metavar="NAME")],
+    scope: Annotated[list[Scope], typer.Option(help="As often as needed; train includes read, admin includes all.")],
+    expires_in_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Never when left out.")] = None,
+    requests_per_minute: Annotated[int, typer.Option(min=1)] = Allowance.requests_per_minute,
+    images_per_day: Annotated[int, typer.Option(min=1)] = Allowance.images_per_day,
+    unfinished_jobs: Annotated[int, typer.Option(min=1)] = Allowance.unfinished_jobs,
+    home: Home = None,
+) -> None:
+    """Make a key and print its secret, which nobody can print again."""
+    secret, allowance = keys.draw(), Allowance(requests_per_minute, images_per_day, unfinished_jobs)
+    good_for = None if expires_in_days is None else timedelta(days=expires_in_days)
+    with _plain_failures(), _database(home) as database, database.write() as connection:
+        key = keys.add(connection, secret, name, scope, allowance, good_for)
+        audit.append(connection, OPERATOR, "key.create", key.id)
+    typer.echo(f"Key {key.id} is good for: {', '.join(key.scopes)}. Its secret is shown this once:", err=True)
+    _say(secret)
+
+
+@keyring.command("list")
+def list_(home: Home = None) -> None:
+    """List the keys, newest first, each by its id and the first characters of its secret."""
+    after, has_more = None, True
+    with _plain_failures(), _database(home) as database:
+        while has_more:
+            with database.read() as connection:
+                found, has_more = keys.page(connection, after, 100)
+            for key in found:
+                after = key.id
+                _say(f"{key.id}  {key.prefix}…  {','.join(key.scopes)}  {_until(key)}  {key.name}")
+
+
+@keyring.command()
+def revoke(id: Annotated[str, typer.Argument(help="The key's id.", metavar="ID")], home: Home = None) -> None:
+    """Let a key open nothing more, for good."""
+    with _plain_failures(), _database(home) as database, database.write() as connection:
+        if keys.revoke(connection, id):
+            audit.append(connection, OPERATOR, "key.revoke", id)
+
+
+@contextmanager
+def _database(home: Path | None) -> Iterator[Database]:
+    """Open the database, brought to this version first: before `up` has run there is none."""
+    database = Database(_settings(home=home).database)
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
+
+
+def _until(key: Key) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    return "good until it is revoked" if key.expires_at is None else f"until {key.expires_at:%Y-%m-%d}"
 
 
 def _run(settings: Settings, stack: Embedded) -> None:
@@ -204,7 +269,7 @@ def _plain_failures() -> Iterator[None]:
     """Say what stands in the way in a line or two, without a traceback."""
     try:
         yield
-    except (CannotStart, KeepsDying) as error:
+    except (CannotStart, KeepsDying, KeyNotFound) as error:
         typer.echo(str(error), err=True)
         raise SystemExit(1) from None
 

@@ -61,6 +61,7 @@ FilePath = Annotated[
     Path(pattern=FILE_NAME, description="A key of the checkpoint's `files`.", examples=["card.json"]),
 ]
 
+KeyId = Annotated[str, Path(pattern=UUID, description="The key's id, a lower-case UUID.")]
 ModelPath = Annotated[str, Path(pattern=SLUG, description="The model's name.", examples=["digits"])]
 
 StateFilter = Annotated[JobState | None, Query(description="Only jobs in this state.", examples=["running"])]
@@ -78,6 +79,13 @@ NameFilter = Annotated[
 AfterJob = Annotated[
     str | None,
     Query(pattern=UUID, description="Begin after the job of this id: the `last_id` of the page before."),
+]
+AfterKey = Annotated[
+    str | None,
+    Query(pattern=UUID, description="Begin after the key of this id: the `last_id` of the page before."),
+]
+AfterChange = Annotated[
+    Whole | None, Query(ge=0, le=MOST, description="Begin below this id: the `last_id` of the page before.")
 ]
 AfterStep = Annotated[
     Whole | None, Query(ge=0, le=MOST, description="Begin below this step: the `last_id` of the page before.")

@@ -187,6 +187,30 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Key:
+    """An API key. `secret` is told once, in the answer that makes it, and None from then on."""
+
+    id: str
+    name: str
+    scopes: Sequence[str]
+    is_revoked: bool
+    secret: str | None = field(repr=False)
+    document: Document = field(repr=False)
+
+    @classmethod
+    def read(cls, document: Document) -> Self:
+        """Read a key."""
+        return cls(
+            id=document["id"],
+            name=document["name"],
+            scopes=document["scopes"],
+            is_revoked=document["revoked_at"] is not None,
+            secret=document.get("secret"),
+            document=document,
+        )
+
+
+@dataclass(frozen=True)
 class Worker:
     """A process that trains."""
 

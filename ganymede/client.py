@@ -1,6 +1,7 @@
 """The client: one method for each thing the service answers, over one HTTP connection pool."""
 
 import base64
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from json import loads
@@ -18,6 +19,7 @@ from ganymede.answers import (
     Event,
     Family,
     Job,
+    Key,
     Model,
     Page,
     Preview,
@@ -49,7 +51,8 @@ class Client:
         timeout_seconds: float = 60,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Connect to nothing yet. `transport` replaces the network, for tests."""
+        """Connect to nothing yet. The key is GANYMEDE_API_KEY's when left out; `transport` replaces the network."""
+        api_key = api_key or os.environ.get("GANYMEDE_API_KEY")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.url = url.rstrip("/")
         self._http = httpx.Client(
@@ -265,6 +268,31 @@ class Client:
     def delete_model(self, name: str) -> None:
         """Forget a name; the job that it stood for stays."""
         self._send("DELETE", f"/models/{name}")
+
+    def create_key(
+        self,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        expires_in_days: int | None = None,
+        requests_per_minute: int | None = None,
+        images_per_day: int | None = None,
+        unfinished_jobs: int | None = None,
+    ) -> Key:
+        """Make an API key for `read`, `sample`, `train` or `admin`; only this answer has its `secret`."""
+        what = {"name": name, "scopes": list(scopes), "expires_in_days": expires_in_days}
+        limits = {"requests_per_minute": requests_per_minute, "images_per_day": images_per_day}
+        asked = {**what, **limits, "unfinished_jobs": unfinished_jobs}
+        wanted = {field: value for field, value in asked.items() if value is not None}
+        return Key.read(self._send("POST", "/keys", json=wanted).json())
+
+    def keys(self, *, after: str | None = None, limit: int | None = None) -> Page[Key]:
+        """Return one page of API keys, newest first, without their secrets."""
+        return Page.read(self._json("/keys", {"after": after, "limit": limit}), Key.read)
+
+    def revoke_key(self, id: str) -> None:
+        """Let an API key open nothing more, for good."""
+        self._send("DELETE", f"/keys/{id}")
 
     def families(self) -> list[Family]:
         """Return the kinds of GAN that can be asked for."""

@@ -50,6 +50,12 @@ def worker(context: typer.Context) -> None:
     _become(operate("worker") + context.args)
 
 
+@commands.command(context_settings=PASSED_ON)
+def keys(context: typer.Context) -> None:
+    """Make, list and revoke API keys on this machine's database; `ganymede keys --help` lists how."""
+    _become(operate("keys") + context.args)
+
+
 @commands.command()
 def demo(
     home: Annotated[Path, typer.Option(help="Where the stack keeps its state.")] = Path(".ganymede/demo"),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app import documents
+from app.access import By
 from app.conditional import entity_tag, is_fresh, not_modified
 from app.documents import JobDocument, Page, headers, problems
 from app.parameters import (
@@ -23,7 +24,7 @@ from app.parameters import (
 )
 from app.resources import Held, Reading, Writing
 from ganmodels.specs import Spec, TotalSteps
-from store import checkpoints, jobs
+from store import audit, checkpoints, jobs
 from store.artifacts import job_folder
 from store.jobs import Filters, Job
 from store.lifecycle import JobState
@@ -64,16 +65,19 @@ POSTED = {
 def post_job(
     spec: Annotated[Spec, Body(openapi_examples=EXAMPLES)],
     connection: Writing,
+    by: By,
     held: Held,
     background: BackgroundTasks,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> JobDocument:
     """Ask for a training run. Knobs left out are filled in from the preset; a knob that is unknown is refused."""
-    submission = jobs.submit(connection, spec, idempotency_key)
+    submission = jobs.submit(connection, spec, idempotency_key, by.key_id)
     response.headers["Location"] = f"/jobs/{submission.job.id}"
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
+    else:
+        audit.append(connection, by, "job.post", submission.job.id)
     background.add_task(held.caretaker.ring)  # after the commit: who is woken must find the job
     return _describe(connection, [submission.job])[0]
 
@@ -121,9 +125,10 @@ def read_job(connection: Reading, job_id: JobId, if_none_match: IfNoneMatch = No
         **problems(404, 409),
     },
 )
-def cancel_job(connection: Writing, job_id: JobId, response: Response) -> JobDocument:
+def cancel_job(connection: Writing, by: By, job_id: JobId, response: Response) -> JobDocument:
     """Stop a job for good; its checkpoints stay. One that waits is cancelled now, one that runs by its worker."""
     job = jobs.cancel(connection, job_id)
+    audit.append(connection, by, "job.cancel", job_id)
     response.status_code = 200 if job.state is JobState.CANCELLED else 202
     return _describe(connection, [job])[0]
 
@@ -137,17 +142,19 @@ def cancel_job(connection: Writing, job_id: JobId, response: Response) -> JobDoc
         **problems(404, 409),
     },
 )
-def pause_job(connection: Writing, job_id: JobId, response: Response) -> JobDocument:
+def pause_job(connection: Writing, by: By, job_id: JobId, response: Response) -> JobDocument:
     """Set a job aside until it is resumed. One that runs writes a checkpoint first, and frees its worker."""
     job = jobs.pause(connection, job_id)
+    audit.append(connection, by, "job.pause", job_id)
     response.status_code = 200 if job.state is JobState.PAUSED else 202
     return _describe(connection, [job])[0]
 
 
 @router.post("/jobs/{job_id}/resume", summary="Resume a paused job", responses=problems(404, 409))
-def resume_job(connection: Writing, job_id: JobId, held: Held, background: BackgroundTasks) -> JobDocument:
+def resume_job(connection: Writing, by: By, job_id: JobId, held: Held, background: BackgroundTasks) -> JobDocument:
     """Put a paused job back into the queue; it goes on from its newest checkpoint, to the same end to the bit."""
     job = jobs.resume(connection, job_id)
+    audit.append(connection, by, "job.resume", job_id)
     background.add_task(held.caretaker.ring)  # after the commit: who is woken must find the job
     return _describe(connection, [job])[0]
 
@@ -162,10 +169,11 @@ NEW = {"description": "A new job waits for a worker.", "headers": headers(Locati
     responses={202: NEW, **problems(404, 409)},
 )
 def retry_job(
-    connection: Writing, job_id: JobId, held: Held, background: BackgroundTasks, response: Response
+    connection: Writing, by: By, job_id: JobId, held: Held, background: BackgroundTasks, response: Response
 ) -> JobDocument:
     """Queue a new job like one that failed or was cancelled. It goes on from the newest checkpoint, if there is one."""
-    job = jobs.retry(connection, job_id)
+    job = jobs.retry(connection, job_id, by.key_id)
+    audit.append(connection, by, "job.retry", job.id)
     response.headers["Location"] = f"/jobs/{job.id}"
     background.add_task(held.caretaker.ring)
     return _describe(connection, [job])[0]
@@ -179,6 +187,7 @@ def retry_job(
 )
 def extend_job(
     connection: Writing,
+    by: By,
     job_id: JobId,
     further: Further,
     held: Held,
@@ -186,7 +195,8 @@ def extend_job(
     response: Response,
 ) -> JobDocument:
     """Queue a new job that goes on from a finished one's last checkpoint. Rates fall as in a run of the new length."""
-    job = jobs.extend(connection, job_id, further.total_steps)
+    job = jobs.extend(connection, job_id, further.total_steps, by.key_id)
+    audit.append(connection, by, "job.extend", job.id)
     response.headers["Location"] = f"/jobs/{job.id}"
     background.add_task(held.caretaker.ring)
     return _describe(connection, [job])[0]
@@ -198,9 +208,10 @@ def extend_job(
     summary="Delete a finished job",
     responses={204: {"description": "The job is gone, with all its files."}, **problems(404, 409)},
 )
-def delete_job(connection: Writing, job_id: JobId, held: Held, background: BackgroundTasks) -> None:
+def delete_job(connection: Writing, by: By, job_id: JobId, held: Held, background: BackgroundTasks) -> None:
     """Forget a job that has ended, its metrics, events, checkpoints and previews; whatever it drew is drawn no more."""
     jobs.delete(connection, job_id)
+    audit.append(connection, by, "job.delete", job_id)
     background.add_task(held.artifacts.delete, job_folder(job_id))  # after the commit: rows first, files second
 
 

@@ -8,12 +8,13 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app import documents
+from app.access import By
 from app.documents import ModelDocument, Page, headers, problems
 from app.parameters import MOST, AfterName, Limit, ModelPath
 from app.patterns import UUID
 from app.refusals import InputRefused
 from app.resources import Reading, Writing
-from store import aliases, checkpoints
+from store import aliases, audit, checkpoints
 from store.aliases import Alias
 from store.errors import CheckpointNotFound, CheckpointPruned, JobNotFound
 
@@ -44,7 +45,7 @@ NEW = {
     summary="Give a model its name",
     responses={200: {"description": "The name was moved."}, 201: NEW, **problems(400, 413, 415)},
 )
-def put_model(connection: Writing, name: ModelPath, target: Target, response: Response) -> ModelDocument:
+def put_model(connection: Writing, by: By, name: ModelPath, target: Target, response: Response) -> ModelDocument:
     """Let a name stand for a job and one of its checkpoints, in one move from whatever it stood for.
 
     `GET /sample?model=<name>` answers from there on; the model `default` also where neither job nor model is named.
@@ -56,6 +57,7 @@ def put_model(connection: Writing, name: ModelPath, target: Target, response: Re
         raise InputRefused("/job", f"There is {missing}.") from missing
     except (CheckpointNotFound, CheckpointPruned) as missing:
         raise InputRefused("/step", f"Job {target.job}: {missing}.") from missing
+    audit.append(connection, by, "model.put", name)
     if new:
         response.status_code, response.headers["Location"] = 201, f"/models/{name}"
     return _describe(connection, aliases.get(connection, name))
@@ -80,9 +82,10 @@ def read_model(connection: Reading, name: ModelPath) -> ModelDocument:
     summary="Delete a model",
     responses={204: {"description": "The name stands for nothing."}, **problems(404)},
 )
-def delete_model(connection: Writing, name: ModelPath) -> None:
+def delete_model(connection: Writing, by: By, name: ModelPath) -> None:
     """Forget a name; the job that it stood for stays, and its checkpoints as long as retention keeps them."""
     aliases.remove(connection, name)
+    audit.append(connection, by, "model.delete", name)
 
 
 def _describe(connection: Connection, alias: Alias) -> ModelDocument:

@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from store.keys import Scope
 from store.settings import Settings
 from tests.app.world import LOOPBACK, World
 
@@ -22,6 +23,14 @@ def world(settings: Settings) -> Iterator[World]:
     world = World(settings)
     yield world
     world.database.close()
+
+
+@pytest.fixture
+def guarded(world: World) -> Iterator[TestClient]:
+    """A service that asks for keys; there is one, or it would not start."""
+    world.key(Scope.ADMIN)
+    with TestClient(create_app(world.settings.model_copy(update={"auth": True})), LOOPBACK) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Who gets in: nobody without a key where others can listen, and nobody further than the key's scopes."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,14 +17,6 @@ from store.database import Database
 from store.keys import Key, Scope
 from tests.app.test_stream import STREAM, served
 from tests.app.world import LOOPBACK, World, bearer
-
-
-@pytest.fixture
-def guarded(world: World) -> Iterator[TestClient]:
-    """Serve with keys asked for; there is one, so that it starts."""
-    world.key(Scope.ADMIN)
-    with TestClient(create_app(world.settings.model_copy(update={"auth": True})), LOOPBACK) as client:
-        yield client
 
 
 def revoke(world: World, key: Key) -> None:

@@ -16,9 +16,11 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.messenger import Messenger
+from app.parameters import MOST
 from store import aliases, jobs, workers
+from store.keys import Scope
 from store.settings import Settings
-from tests.app.world import Head, World, picture
+from tests.app.world import Head, World, bearer, picture
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 ACCEPT = "python -m tests.app.test_openapi"
@@ -44,6 +46,8 @@ def schema(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     running = world.start(name="running")
     cancelled = [world.submit(name="cancelled") for _ in range(2)]
     paused = [world.submit(name="paused") for _ in range(4)]  # several: a request before may cancel one
+    _, secret = world.key(Scope.ADMIN, requests_per_minute=MOST, images_per_day=MOST, unfinished_jobs=MOST)
+    doomed_keys = [world.key(Scope.READ)[0].id for _ in range(4)]
     with world.database.write() as connection:
         for job in paused:
             jobs.pause(connection, job.id)
@@ -53,12 +57,15 @@ def schema(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
         for name in ("digits", *DOOMED_NAMES):
             aliases.put(connection, name, held.job.id, "latest")
     config = configuration(
-        [*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in [*paused, *cancelled])], doomed
+        [*2 * [held.job.id, running.job.id, looking.job.id], *(job.id for job in [*paused, *cancelled])],
+        {"doomed": doomed, "doomed_names": DOOMED_NAMES, "doomed_keys": doomed_keys},
+        bearer(secret),
     )
-    return schemathesis.openapi.from_asgi("/openapi.json", create_app(world.settings), config=config)
+    guarded = create_app(world.settings.model_copy(update={"auth": True}))
+    return schemathesis.openapi.from_asgi("/openapi.json", guarded, config=config)
 
 
-def configuration(job_ids: list[str], doomed: list[str]) -> SchemathesisConfig:
+def configuration(job_ids: list[str], doomed: dict[str, list[str]], headers: dict[str, str]) -> SchemathesisConfig:
     """Let most requests name what exists: ids drawn at random would only ever meet 404. Every check is on.
 
     `doomed` are those that may be deleted, which the others would miss.
@@ -69,10 +76,8 @@ def configuration(job_ids: list[str], doomed: list[str]) -> SchemathesisConfig:
     valid = {"expected-statuses": ["2xx", "304", "404", "409", "422"]}
     return SchemathesisConfig.from_dict(
         {
-            "dictionaries": {
-                name: {"values": values}
-                for name, values in {**known, "doomed": doomed, "doomed_names": DOOMED_NAMES}.items()
-            },
+            "dictionaries": {name: {"values": values} for name, values in {**known, **doomed}.items()},
+            "headers": headers,
             "operations": [
                 {
                     "include-name": "DELETE /jobs/{job_id}",
@@ -81,6 +86,10 @@ def configuration(job_ids: list[str], doomed: list[str]) -> SchemathesisConfig:
                 {
                     "include-name": "DELETE /models/{name}",
                     "parameters": {"path.name": {"dictionary": "doomed_names", "probability": 0.7}},
+                },
+                {
+                    "include-name": "DELETE /keys/{key_id}",
+                    "parameters": {"path.key_id": {"dictionary": "doomed_keys", "probability": 0.7}},
                 },
                 {
                     "include-name": "PUT /models/{name}",

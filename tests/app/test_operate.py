@@ -13,14 +13,21 @@ import pytest
 
 from app import destinations, embedded, operate
 from app.embedded import compose
+from store import audit, keys
+from store.database import Database
+from store.keys import Scope
 from store.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def run_up(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run("up", *words, **environment)
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.operate", "up", *words],
+        [sys.executable, "-m", "app.operate", *words],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
@@ -57,6 +64,29 @@ def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert_refused(run_up("--home", str(tmp_path), GANYMEDE_LEASE_SECONDS="soon"), "GANYMEDE_LEASE_SECONDS")
+
+
+def test_a_key_is_made_listed_and_revoked_at_the_command_line(tmp_path: Path) -> None:
+    home = ("--home", str(tmp_path))
+    made = run("keys", "create", "lab 3", "--scope", "train", "--scope", "sample", "--expires-in-days", "30", *home)
+    (secret,) = made.stdout.splitlines()
+    database = Database(Settings(home=tmp_path).database)
+    with database.read() as connection:
+        key = keys.holder(connection, keys.digest(secret))
+    assert key is not None
+    assert (key.name, key.scopes) == ("lab 3", (Scope.SAMPLE, Scope.TRAIN))
+    assert key.expires_at is not None
+    listed = run("keys", "list", *home).stdout
+    for told in (key.id, key.prefix, "lab 3", "sample,train", f"until {key.expires_at:%Y-%m-%d}"):
+        assert told in listed
+    assert secret not in listed + made.stderr
+    assert run("keys", "revoke", key.id, *home).returncode == 0
+    assert "revoked" in run("keys", "list", *home).stdout
+    with database.read() as connection:
+        assert keys.holder(connection, keys.digest(secret)) is None
+        assert [entry.action for entry in audit.page(connection, None, 9)[0]] == ["key.revoke", "key.create"]
+    database.close()
+    assert_refused(run("keys", "revoke", "nobody's", *home), "no key nobody's")
 
 
 def test_a_socket_lies_in_a_short_private_folder_when_home_is_deep(tmp_path: Path) -> None:

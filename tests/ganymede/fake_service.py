@@ -13,6 +13,7 @@ JOB = "0196a5b0-0000-7000-8000-000000000000"
 TOTAL_STEPS = 20
 STEERED = {"cancel": "cancelling", "pause": "pausing", "resume": "queued", "retry": "queued", "extend": "queued"}
 MODEL = {"name": "digits", "job": JOB, "step": "best", "checkpoint": {"step": 5}}
+KEY = {"id": JOB, "name": "lab 3", "scopes": ["train"], "revoked_at": None}
 PNG = b"\x89PNG\r\n\x1a\n"
 MISSPELLED = {
     "type": "about:blank",
@@ -97,6 +98,9 @@ def running() -> Iterator[FakeService]:
             elif self.path.startswith(("/classify", "/score")):
                 service.asked.append(self.path)
                 self.look(spec)
+            elif self.path == "/keys":
+                service.posted.append(spec)
+                self.answer(201, {**KEY, **spec, "secret": "gm_secret"})
             elif "totl_steps" in spec:
                 self.answer(422, MISSPELLED, "application/problem+json")
             elif self.path.endswith(tuple(STEERED)):
@@ -137,6 +141,7 @@ def running() -> Iterator[FakeService]:
                 f"/jobs/{JOB}/previews": page({"step": 5, "score": 0.25}),
                 "/models": page(MODEL, {**MODEL, "name": "letters", "step": 5, "checkpoint": None}),
                 "/models/digits": MODEL,
+                "/keys": page(KEY, {**KEY, "revoked_at": at}),
                 "/families": page({"name": "dcgan"}),
                 "/workers": page({"id": "a-worker"}),
                 "/readyz": {"status": "ready"},

@@ -36,6 +36,24 @@ def test_an_api_key_travels_as_a_bearer_token(service: FakeService) -> None:
     assert service.headers[-1]["Authorization"] == "Bearer secret"
 
 
+def test_an_api_key_is_taken_from_the_environment(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANYMEDE_API_KEY", "secret")
+    for own, sent in ((None, "secret"), ("other", "other")):
+        with Client(service.url, own) as client:
+            client.families()
+        assert service.headers[-1]["Authorization"] == f"Bearer {sent}"
+
+
+def test_keys_are_made_listed_and_revoked(client: Client, service: FakeService) -> None:
+    key = client.create_key("lab 3", ["train", "sample"], expires_in_days=30)
+    assert service.posted == [{"name": "lab 3", "scopes": ["train", "sample"], "expires_in_days": 30}]
+    assert (key.id, key.secret, key.scopes, key.is_revoked) == (JOB, "gm_secret", ["train", "sample"], False)
+    assert "gm_secret" not in repr(key)
+    assert [(each.secret, each.is_revoked) for each in client.keys(limit=2)] == [(None, False), (None, True)]
+    client.revoke_key(key.id)
+    assert service.asked == ["/keys?limit=2", f"DELETE /keys/{JOB}"]
+
+
 def test_without_an_api_key_nothing_is_sent(client: Client, service: FakeService) -> None:
     client.families()
     assert "Authorization" not in service.headers[-1]

@@ -171,4 +171,5 @@ def test_a_job_is_steered_from_the_command_line(
 
 
 def test_the_operators_commands_are_started_as_a_module_of_the_service() -> None:
+    assert operate("keys") == [sys.executable, "-m", "app.operate", "keys"]
     assert operate("up") == [sys.executable, "-m", "app.operate", "up"]
