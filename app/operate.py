@@ -23,8 +23,9 @@ import httpx
 import typer
 from pydantic import ValidationError
 
-from app.destinations import is_loopback
+from app import entry
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
+from app.entry import NoEntry
 from app.processes import POLL_SECONDS, KeepsDying, revive
 from store import audit, hosts, keys
 from store.audit import OPERATOR
@@ -66,7 +67,10 @@ def up(
             port = _listenable(settings.host, settings.port)
             settings = settings.model_copy(update={"port": port})
             hosts.claim(settings.database)  # before the workers look, which start before the API does
-            Database(settings.database).migrate()
+            database = Database(settings.database)
+            database.migrate()
+            entry.prepare(settings, database)
+            database.close()
             _run(settings, compose(settings, sockets, workers))
 
 
@@ -151,8 +155,6 @@ def _run(settings: Settings, stack: Embedded) -> None:
     signals: list[int] = []  # as received: the first one stops in order, a second one at once
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: signals.append(received))
-    if not is_loopback(settings.host):
-        _say(f"The API listens on {settings.host}: whoever reaches this port may train, sample and cancel.")
     note = settings.home.absolute() / NOTE
     try:
         for process in stack.processes:
@@ -269,7 +271,7 @@ def _plain_failures() -> Iterator[None]:
     """Say what stands in the way in a line or two, without a traceback."""
     try:
         yield
-    except (CannotStart, KeepsDying, KeyNotFound) as error:
+    except (CannotStart, KeepsDying, KeyNotFound, NoEntry) as error:
         typer.echo(str(error), err=True)
         raise SystemExit(1) from None
 

@@ -54,7 +54,7 @@ def open_resources(settings: Settings) -> Resources:
     """Open the database, the artifacts and the doorbell, and start the thread that looks after them."""
     hosts.claim(settings.database)
     database, artifacts = Database(settings.database), Artifacts(settings.artifacts)
-    with suppress(SQLAlchemyError):  # a database that is away lets nobody in
+    with suppress(SQLAlchemyError):  # a database that is away lets nobody in anyway
         entry.prepare(settings, database)
     caretaker = Caretaker(settings, database, artifacts)
     caretaker.start()
