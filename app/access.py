@@ -56,7 +56,7 @@ SCHEME = {
     "scheme": "bearer",
     "description": "An API key. Needed wherever the service listens to other machines; on loopback alone, none is.",
 }
-REFUSALS = {"401": "KeyNeeded", "403": "ScopeMissing"}
+REFUSALS = {"401": "KeyNeeded", "403": "ScopeMissing", "429": "AllowanceSpent"}
 
 
 async def _holder(request: Request) -> Key | None:

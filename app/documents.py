@@ -66,6 +66,7 @@ MEANINGS: Mapping[int, str] = {
     413: "The body, or an image in it, is too large.",
     415: "The body is not declared as what is read here.",
     422: "A parameter or field is wrong; `errors` names it and says what is allowed.",
+    429: "The API key has used what it may for now, or has as many unfinished jobs as it may.",
     500: "A fault of the service.",
     503: "The database does not answer, a stored file is damaged, a part is missing, or no image is sure enough.",
 }
@@ -79,9 +80,9 @@ def problems(*statuses: int) -> Responses:
     answers: Responses = {
         status: {"description": MEANINGS[status], "content": content} for status in sorted({*statuses, 422, 500, 503})
     }
-    if 409 in statuses:
-        seconds = {"description": "Seconds after which asking again makes sense.", "schema": {"type": "integer"}}
-        answers[409] = {**answers[409], "headers": {"Retry-After": seconds}}
+    seconds = {"description": "Seconds after which asking again makes sense.", "schema": {"type": "integer"}}
+    for status in {409, 429} & answers.keys():
+        answers[status] = {**answers[status], "headers": {"Retry-After": seconds}}
     return answers
 
 

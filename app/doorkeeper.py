@@ -1,15 +1,15 @@
-"""The doorkeeper: where keys are needed, nothing of a request is looked at before its key."""
+"""The doorkeeper: where keys are needed, nothing of a request is looked at before its key and what that may use."""
 
 from sqlalchemy.exc import OperationalError
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import errors
+from app import allowances, errors
 from app.access import OPEN
 from app.destinations import is_loopback
 from app.entry import needs_keys
 from app.keyring import Keyring
-from app.refusals import KeyNeeded
+from app.refusals import AllowanceSpent, KeyNeeded
 from app.resources import Resources
 from store import keys
 from store.keys import SECRET, Key
@@ -30,14 +30,27 @@ class Doorkeeper:
             return
         state = scope.setdefault("state", {})
         state["key"] = None
-        if scope["path"] not in OPEN and (self._always or _comes_from_outside(scope)):
-            held: Resources = scope["app"].state.resources
-            try:
-                state["key"] = await _identify(held.keyring, Headers(scope=scope))
-            except (KeyNeeded, OperationalError) as error:
-                await errors.answer(error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["path"] in OPEN or not (self._always or _comes_from_outside(scope)):
+            await self._app(scope, receive, send)
+            return
+        held: Resources = scope["app"].state.resources
+        try:
+            key = state["key"] = await _identify(held.keyring, Headers(scope=scope))
+        except (KeyNeeded, OperationalError) as error:
+            await errors.answer(error)(scope, receive, send)
+            return
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(await held.allowances.headers(key))
+            await send(message)
+
+        try:
+            await held.allowances.spend(key, allowances.requests(key))
+        except AllowanceSpent as spent:
+            await errors.answer(spent)(scope, receive, send_with_limits)
+            return
+        await self._app(scope, receive, send_with_limits)
 
 
 def _comes_from_outside(scope: Scope) -> bool:

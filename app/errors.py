@@ -22,6 +22,7 @@ from store import errors
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+JOB_SECONDS = 60  # after which one of many jobs may have ended
 
 # What happened → status, the last part of the problem's type, title.
 PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
@@ -40,9 +41,11 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.NoFurther: (422, "invalid-input", "Invalid input"),
     errors.OriginNotFound: (422, "invalid-input", "Invalid input"),
     errors.IdempotencyConflict: (422, "idempotency-conflict", "Idempotency key used before"),
+    errors.TooManyJobs: (429, "too-many-jobs", "Too many unfinished jobs"),
     errors.CursorNotFound: (422, "invalid-input", "Invalid input"),
     refusals.KeyNeeded: (401, "key-needed", "API key needed"),
     refusals.ScopeMissing: (403, "scope-missing", "Not with this API key"),
+    refusals.AllowanceSpent: (429, "allowance-spent", "Too much for now"),
     refusals.InputRefused: (422, "invalid-input", "Invalid input"),
     refusals.JsonMalformed: (400, "malformed-json", "Malformed JSON"),
     refusals.MediaTypeRefused: (415, "unsupported-media-type", "Unsupported media type"),
@@ -146,8 +149,10 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"WWW-Authenticate": "Bearer"}
         case refusals.ScopeMissing():
             return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.scope}"'}
-        case refusals.NothingToServeYet(retry_after=timedelta() as wait):
+        case refusals.NothingToServeYet(retry_after=timedelta() as wait) | refusals.AllowanceSpent(retry_after=wait):
             return {"Retry-After": str(round(wait.total_seconds()))}
+        case errors.TooManyJobs():
+            return {"Retry-After": str(JOB_SECONDS)}
         case refusals.Crowded():
             return {"Retry-After": "1"}
         case _:

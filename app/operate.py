@@ -44,6 +44,7 @@ operator = typer.Typer(no_args_is_help=True, add_completion=False, pretty_except
 keyring = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, straight on the database.")
 operator.add_typer(keyring, name="keys")
 
+Allowed = Annotated[int, typer.Option(min=1, max=10**12)]
 Home = Annotated[Path | None, typer.Option(help="Folder of all state; GANYMEDE_HOME or .ganymede when left out.")]
 
 
@@ -97,9 +98,9 @@ def create(
     name: Annotated[str, typer.Argument(help="For people.", metavar="NAME")],
     scope: Annotated[list[Scope], typer.Option(help="As often as needed; train includes read, admin includes all.")],
     expires_in_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Never when left out.")] = None,
-    requests_per_minute: Annotated[int, typer.Option(min=1)] = Allowance.requests_per_minute,
-    images_per_day: Annotated[int, typer.Option(min=1)] = Allowance.images_per_day,
-    unfinished_jobs: Annotated[int, typer.Option(min=1)] = Allowance.unfinished_jobs,
+    requests_per_minute: Allowed = Allowance.requests_per_minute,
+    images_per_day: Allowed = Allowance.images_per_day,
+    unfinished_jobs: Allowed = Allowance.unfinished_jobs,
     home: Home = None,
 ) -> None:
     """Make a key and print its secret, which nobody can print again."""

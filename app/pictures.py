@@ -8,6 +8,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from app import allowances
 from app.conditional import is_fresh, not_modified
 from app.documents import headers
 from app.refusals import FileDamaged, InputRefused
@@ -19,6 +20,7 @@ from app.serving.drawings import MOST_IMAGES, Drawing, Format, Wish
 from app.serving.noises import Seeded
 from app.serving.wrappings import MEDIA_TYPES
 from store.jobs import Job
+from store.keys import Key
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 UNKEPT = "no-store"
@@ -51,24 +53,33 @@ def kept(source: Source, job: Job) -> str:
     return "max-age=31536000, immutable" if pinned else "no-cache"
 
 
-async def answer(held: Resources, source: Source, wish: Wish, cache: str | None, if_none_match: str | None) -> Response:
+async def answer(
+    held: Resources, holder: Key | None, source: Source, wish: Wish, cache: str | None, if_none_match: str | None
+) -> Response:
     """Draw a wish, wrap it and say what it is; where its bytes are a function of the request, 304 for who has them.
 
-    `cache` is None for that. Raises what the choice of a checkpoint and drawing from it do.
+    `cache` is None for that. What is drawn counts for the key that asks. Raises what the choice of a checkpoint and
+    drawing from it do, and AllowanceSpent.
     """
     found = await held.catalog.find(source, wish.what, wish.labels)
     try:
-        return await _answer(held, source, found, wish, cache, if_none_match)
+        return await _answer(held, holder, source, found, wish, cache, if_none_match)
     except FileDamaged as damage:
         log.error("checkpoint damaged", job=found.job.id, step=found.checkpoint.step, reason=str(damage))
         for other in await held.catalog.others(source, wish.what, wish.labels, found):
             with suppress(FileDamaged):
-                return await _answer(held, source, other, wish, cache, if_none_match)
+                return await _answer(held, holder, source, other, wish, cache, if_none_match)
         raise
 
 
 async def _answer(
-    held: Resources, source: Source, found: Found, wish: Wish, cache: str | None, if_none_match: str | None
+    held: Resources,
+    holder: Key | None,
+    source: Source,
+    found: Found,
+    wish: Wish,
+    cache: str | None,
+    if_none_match: str | None,
 ) -> Response:
     if wish.is_streamed:
         drawing = await run_in_threadpool(Drawing.plan, found.job, found.checkpoint, wish)
@@ -80,6 +91,8 @@ async def _answer(
         told["ETag"] = drawing.tag
         if is_fresh(if_none_match, told["ETag"]):
             return not_modified(told)
+    if holder is not None:
+        await held.allowances.spend(holder, allowances.images(holder), wish.count)
     if wish.is_streamed:
         return await _stream(held, drawing, told)
     picture = await held.studio.draw(drawing)

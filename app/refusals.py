@@ -21,6 +21,15 @@ class ScopeMissing(Refusal):
         self.scope = scope
 
 
+class AllowanceSpent(Refusal):
+    """The API key has used what it may for now; `retry_after` says when there is more."""
+
+    def __init__(self, detail: str, retry_after: timedelta) -> None:
+        """Remember when asking again makes sense."""
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class InputRefused(Refusal):
     """A parameter has a value that cannot be meant; `pointer` names it."""
 

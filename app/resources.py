@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import entry
+from app.allowances import Allowances
 from app.broadcast import Broadcast
 from app.caretaker import Caretaker
 from app.keyring import Keyring
@@ -40,6 +41,7 @@ class Resources:
     catalog: Catalog
     studio: Studio
     keyring: Keyring
+    allowances: Allowances = field(default_factory=Allowances)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS))
 
     def close(self) -> None:

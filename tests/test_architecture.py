@@ -40,6 +40,7 @@ ASYNC_FILES: dict[str, str] = {
     "app/resources.py": "hands out what the process holds already; transactions are opened in threads",
     "app/quick.py": "reads the URL and calls what would wait itself",
     "app/access.py": "looks at the key that came; a thread would cost more than the look",
+    "app/allowances.py": "counts in memory, with a library that is asynchronous",
     "app/doorkeeper.py": "the middleware hands messages on, and the keyring is waited for",
     "app/keyring.py": "answers from memory on the loop; it looks into the database in a thread",
     "app/parameters.py": "looks at the URL alone; a thread would cost more than the look",

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from app import pictures
+from app.access import Holder
 from app.documents import MEANINGS, problems
 from app.parameters import MOST, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.resources import Held
@@ -39,6 +40,7 @@ FormatWanted = Annotated[
 )
 async def interpolate(
     held: Held,
+    holder: Holder,
     source: SourceWanted,
     from_seed: FromSeed,
     to_seed: ToSeed,
@@ -56,4 +58,4 @@ async def interpolate(
     pictures.check_scale(format, scale)
     labels = () if label is None else (Label(label),) * frames
     wish = Wish(Between(from_seed, to_seed, frames), labels, format, None, scale, "/frames")
-    return await pictures.answer(held, source, wish, None, if_none_match)
+    return await pictures.answer(held, holder, source, wish, None, if_none_match)

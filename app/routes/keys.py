@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app import documents
 from app.access import By
 from app.documents import KeyDocument, NewKeyDocument, Page, problems
-from app.parameters import MOST, AfterKey, KeyId, Limit
+from app.parameters import AfterKey, KeyId, Limit
 from app.patterns import TEXT
 from app.resources import Reading, Writing
 from store import audit, keys
@@ -18,7 +18,8 @@ from store.keys import Allowance, Scope
 
 router = APIRouter(tags=["keys"])
 
-Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
+MOST_ALLOWED = 10**12  # headers hold integers of 15 digits
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST_ALLOWED)]
 DEFAULT = Allowance()
 
 

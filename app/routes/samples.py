@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
 from app import pictures
+from app.access import Holder
 from app.documents import MEANINGS, problems
 from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.patterns import GRID
@@ -90,6 +91,7 @@ Truncation = Annotated[
 )
 async def sample(
     held: Held,
+    holder: Holder,
     source: SourceWanted,
     label: LabelWanted = None,
     n: Count = None,
@@ -113,7 +115,8 @@ async def sample(
     drawn_seed = secrets.randbits(32) if seed is None else seed
     labels = () if label is None else (Label(label),) * count
     wish = Wish(Seeded.row(drawn_seed, index, count, truncation), labels, format, places, scale)
-    return await pictures.answer(held, source, wish, None if seed is not None else pictures.UNKEPT, if_none_match)
+    cache = pictures.UNKEPT if seed is None else None
+    return await pictures.answer(held, holder, source, wish, cache, if_none_match)
 
 
 @router.post(
@@ -123,7 +126,9 @@ async def sample(
     response_model=None,
     responses={200: LISTED, **problems(400, 404, 409, 410, 413, 415)},
 )
-async def sample_listed(held: Held, wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)]) -> Response:
+async def sample_listed(
+    held: Held, holder: Holder, wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)]
+) -> Response:
     """Draw an image for each of a list of labels, seeds or latent vectors, up to 1,000.
 
     `labels` may stand alone, with one `seed` for all of them, or beside `seeds` or `latents` of the same length. Each
@@ -139,7 +144,7 @@ async def sample_listed(held: Held, wanted: Annotated[SampleRequest, Body(openap
     _count(len(noise), places)
     wish = Wish(noise, labels, wanted.format, places, wanted.scale, counted)
     source = Source(wanted.job, wanted.model, wanted.step)
-    return await pictures.answer(held, source, wish, pictures.UNKEPT, None)
+    return await pictures.answer(held, holder, source, wish, pictures.UNKEPT, None)
 
 
 def _noise(wanted: SampleRequest) -> tuple[Noise, str]:

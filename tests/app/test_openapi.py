@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.messenger import Messenger
-from app.parameters import MOST
+from app.routes.keys import MOST_ALLOWED
 from store import aliases, jobs, workers
 from store.keys import Scope
 from store.settings import Settings
@@ -46,7 +46,9 @@ def schema(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     running = world.start(name="running")
     cancelled = [world.submit(name="cancelled") for _ in range(2)]
     paused = [world.submit(name="paused") for _ in range(4)]  # several: a request before may cancel one
-    _, secret = world.key(Scope.ADMIN, requests_per_minute=MOST, images_per_day=MOST, unfinished_jobs=MOST)
+    _, secret = world.key(
+        Scope.ADMIN, requests_per_minute=MOST_ALLOWED, images_per_day=MOST_ALLOWED, unfinished_jobs=MOST_ALLOWED
+    )
     doomed_keys = [world.key(Scope.READ)[0].id for _ in range(4)]
     with world.database.write() as connection:
         for job in paused:
