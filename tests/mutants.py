@@ -139,6 +139,62 @@ MUTANTS = (
         "not (used_on := mark.read_text()) + (here := _this_host())",
         "tests/store/test_hosts.py",
     ),
+    Mutant(
+        "a revoked key still opens",
+        "store/keys.py",
+        "USABLE = (api_keys.c.revoked_at.is_(None), or_(",
+        "USABLE = (or_(",
+        "tests/store/test_keys.py",
+    ),
+    Mutant(
+        "a key may have any number of jobs",
+        "store/keys.py",
+        "    if found >= most:",
+        "    if False:",
+        "tests/store/test_keys.py",
+    ),
+    Mutant(
+        "whoever comes from outside needs no key",
+        "app/doorkeeper.py",
+        "(self._always or _comes_from_outside(scope))",
+        "self._always",
+        "tests/app/test_access.py",
+    ),
+    Mutant(
+        "a key is good for everything",
+        "app/access.py",
+        "    if not holder.allows(scope):",
+        "    if False:",
+        "tests/app/test_access.py",
+    ),
+    Mutant(
+        "a key is remembered for good",
+        "app/keyring.py",
+        "time.monotonic() - entry.at >= GOOD_SECONDS",
+        "False",
+        "tests/app/test_access.py",
+    ),
+    Mutant(
+        "a stream outlives its key",
+        "app/routes/events.py",
+        "            if event is not None and holder is not None and await held.keyring.holder(holder.digest) is None:",
+        "            if False:",
+        "tests/app/test_access.py",
+    ),
+    Mutant(
+        "images cost nothing",
+        "app/pictures.py",
+        "    if holder is not None:",
+        "    if False:",
+        "tests/app/test_allowances.py",
+    ),
+    Mutant(
+        "a change leaves no trace",
+        "app/routes/jobs.py",
+        '    audit.append(connection, by, "job.cancel", job_id)\n',
+        "",
+        "tests/app/test_keys.py",
+    ),
 )
 
 
