@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.quick import QuickRoute
-from tests.app.world import World
+from tests.app.world import LOOPBACK, World
 
 WHOLE = st.sampled_from(["0", "1", "7", "-1", "07", " 1", "1_0", "1.0", "٧", "", "9" * 30, "nan", "1000", "50001"])
 VALUES: dict[str, st.SearchStrategy[str]] = {
@@ -38,7 +38,7 @@ def careful(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClien
     """The same service, where FastAPI reads every query."""
     with monkeypatch.context() as patched:
         patched.setattr(QuickRoute, "get_route_handler", APIRoute.get_route_handler)
-        with TestClient(create_app(world.settings)) as client:
+        with TestClient(create_app(world.settings), base_url=LOOPBACK) as client:
             client.get("/sample")
             yield client
 
