@@ -117,6 +117,5 @@ def _workers(settings: Settings, count: int | None, told: Mapping[str, str]) -> 
 def _api(settings: Settings, told: Mapping[str, str]) -> Process:
     place = ["--host", settings.host, "--port", str(settings.port)]
     grace = ["--timeout-graceful-shutdown", str(STOP_PATIENCE.seconds // 2)]
-    told_once = ["--no-access-log"]  # the API logs each request itself
-    command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", *place, *grace, *told_once]
+    command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", *place, *grace]
     return Process("API", command, told, log_path(settings, "api"), STOP_PATIENCE)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -126,7 +127,7 @@ class Messenger:
         self._settle(delivery, "webhook_failed", {"reason": reason, **later}, again)
 
     def _settle(self, delivery: Delivery, type_: str, data: Mapping[str, Any], again: timedelta | None) -> None:
-        log.info(type_, url=delivery.url, delivery=delivery.id, **data)
+        log.info(type_, delivery=delivery.id, host=urlsplit(delivery.url).hostname, **data)  # a path may be a secret
         with self._database.write() as connection:
             deliveries.settle(connection, delivery, type_, data, again)
 

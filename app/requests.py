@@ -1,7 +1,7 @@
 """What happens to every request: an id, a limit on its body, one line in the log, an answer even to our own faults."""
 
+import logging
 import re
-import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from store import logs
 
 MOST_BODY_BYTES = 1 << 20
 MOST_UPLOAD_BYTES = 16 << 20
@@ -26,18 +27,9 @@ log = structlog.get_logger()
 
 
 def configure_logging() -> None:
-    """Log JSON to standard error, one line an event, each with the id of the request it belongs to."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        # Looked up at every event: who redirects standard error redirects the log.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+    """Log JSON, what the server says included, but not its line for each request: that is written here."""
+    logs.configure("uvicorn")
+    logging.getLogger("uvicorn.access").handlers.clear()
 
 
 class RequestMiddleware:

@@ -104,12 +104,13 @@ class Database:
 
 
 def _server_engine(url: str) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=30)
+    return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=30, hide_parameters=True)
 
 
 def _sqlite_engine(url: str) -> Engine:
     """Let SQLAlchemy, not the driver, say when a transaction begins: writers take the lock at once."""
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=20, max_overflow=30)
+    patience = {"timeout": SQLITE_BUSY_SECONDS}
+    engine = create_engine(url, connect_args=patience, pool_size=20, max_overflow=30, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(driver: DBAPIConnection, _: Any) -> None:  # Any: the pool's record, unused

@@ -6,8 +6,6 @@ import sys
 from store import hosts
 from store.settings import Settings
 
-LOG_LEVEL = "INFO"
-
 
 def command() -> list[str]:
     """Return Celery's command line.
@@ -17,7 +15,7 @@ def command() -> list[str]:
     """
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     place = ["--pool", "threads", "--concurrency", "1", "--hostname", f"trainer-{os.getpid()}@%h"]
-    return [sys.executable, "-m", "celery", "-A", "worker.main:celery", "worker", *place, *quiet, "-l", LOG_LEVEL]
+    return [sys.executable, "-m", "celery", "-A", "worker.main:celery", "worker", *place, *quiet]
 
 
 def main() -> None:
@@ -26,6 +24,7 @@ def main() -> None:
         hosts.refuse_other(Settings().database)
     except hosts.OtherHost as refusal:
         sys.exit(str(refusal))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Celery's banner and farewell; the log is standard error
     os.execv(sys.executable, command())
 
 

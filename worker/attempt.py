@@ -47,6 +47,7 @@ class Attempt:
         self._settings = settings
         self._database = database
         self._held = held
+        self._log = log.bind(worker=held.job.worker_id, job=held.job.id, token=held.token)
         self._child = child
         self._sources = self._find_sources()
         self._said = ""
@@ -61,11 +62,12 @@ class Attempt:
         """Train until the child ends, the job is taken away or asked for, or the worker drains."""
         try:
             self._child.assign(self._assignment())
+            self._log.info("attempt begun", attempt=self._held.job.attempt, pid=self._child.pid)
             outcome = self._listen(draining)
             state = self._conclude(outcome)
-            log.info("attempt over", job=self._held.job.id, token=self._held.token, state=state)
+            self._log.info("attempt over", state=state)
         except LeaseLost:
-            log.warning("lease lost", job=self._held.job.id, token=self._held.token)
+            self._log.warning("lease lost")
         finally:
             self._authority.close()
 
@@ -141,7 +143,7 @@ class Attempt:
         try:
             Artifacts(self._settings.artifacts).delete(folder)
         except FilesUnavailable as error:
-            log.warning("files left behind", folder=folder, error=str(error))
+            self._log.warning("files left behind", folder=folder, error=str(error))
 
     def _keep_log(self) -> None:
         """Write what the child has said since the last time: it may be the last that is heard of it."""

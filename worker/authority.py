@@ -31,6 +31,7 @@ class Authority:
         """Start to renew the lease and to watch the job's row, in a thread of its own."""
         self._database = database
         self.held = held
+        self._log = log.bind(worker=held.job.worker_id, job=held.job.id, token=held.token)
         self._heartbeat = heartbeat.total_seconds()
         self._watch = watch.total_seconds()
         self._renewed_at = time.monotonic()
@@ -52,7 +53,7 @@ class Authority:
             except LeaseLost:
                 self.lost.set()
             except OperationalError as error:
-                log.warning("database away", job=self.held.job.id, error=str(error.orig))
+                self._log.warning("database away", error=str(error.orig))
                 self._give_up_when_late()
                 time.sleep(RETRY_SECONDS)
         raise LeaseLost(f"job {self.held.job.id}: authority is lost")
@@ -83,7 +84,7 @@ class Authority:
             if not self._over.is_set():
                 self.lost.set()
         except OperationalError as error:
-            log.warning("heartbeat failed", job=self.held.job.id, error=str(error.orig))
+            self._log.warning("heartbeat failed", error=str(error.orig))
             self._give_up_when_late()
 
     def _give_up_when_late(self) -> None:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
+from store import logs
 from store.doorbell import WAKE, celery_app
 from store.settings import Settings
 from worker.supervisor import Supervisor
 
+logs.configure("celery")
 settings = Settings()
 celery = celery_app(settings)
 supervisor = Supervisor(settings)
@@ -19,8 +21,13 @@ def wake() -> None:
     supervisor.wake()
 
 
+@setup_logging.connect
+def keep_logging(**_: Any) -> None:  # Any: what Celery tells its signals
+    """Have Celery log as it is told above: it does not set up anything where somebody hears this."""
+
+
 @worker_init.connect
-def start(**_: Any) -> None:  # Any: what Celery tells its signals
+def start(**_: Any) -> None:
     """Claim from the first moment, whether Redis is there or not."""
     supervisor.start()
 

@@ -34,6 +34,7 @@ class Supervisor:
         self._database = Database(settings.database)
         self._doorbell = Doorbell(settings)
         self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._log = log.bind(worker=self.id)
         self._device = find_device()
         self._rung = threading.Event()
         self._draining = threading.Event()
@@ -58,7 +59,7 @@ class Supervisor:
         self._thread.join()
 
     def _work(self) -> None:
-        log.info("worker ready", worker=self.id, device=self._device)
+        self._log.info("worker ready", device=self._device)
         threading.Thread(target=self._announce, name="announce", daemon=True).start()
         while not self._draining.is_set():
             self._rung.clear()
@@ -74,8 +75,8 @@ class Supervisor:
         child = self._take_child()
         try:
             Attempt(self._settings, self._database, held, child).run(self._draining)
-        except Exception:  # a worker that dies of one job claims no other
-            log.exception("attempt broke", job=held.job.id, token=held.token)
+        except Exception:  # noqa: BLE001  # a worker that dies of one job claims no other
+            self._log.exception("attempt broke", job=held.job.id, token=held.token)
         finally:
             child.close()
 
@@ -87,7 +88,7 @@ class Supervisor:
                 held = claims.claim(connection, self.id, lease)
                 others_wait = held is not None and claims.others_wait(connection)
         except OperationalError as error:
-            log.warning("database away", error=str(error.orig))
+            self._log.warning("database away", error=str(error.orig))
             return None
         if others_wait:
             self._doorbell.ring()
@@ -110,7 +111,7 @@ class Supervisor:
 
     def _keep_spare(self) -> None:
         if self._spare is not None and not self._spare.alive:
-            log.warning("spare child died", reason=self._spare.last_words())
+            self._log.warning("spare child died", reason=self._spare.last_words())
             self._spare.close()
             self._spare = None
         if self._spare is None:
@@ -123,7 +124,7 @@ class Supervisor:
                 with self._database.write() as connection:
                     workers.announce(connection, self.id, socket.gethostname(), os.getpid(), self._device)
             except OperationalError as error:
-                log.warning("database away", error=str(error.orig))
+                self._log.warning("database away", error=str(error.orig))
             self._draining.wait(self._settings.heartbeat_seconds)
 
     def _leave(self) -> None:
@@ -133,8 +134,8 @@ class Supervisor:
             with self._database.write() as connection:
                 workers.leave(connection, self.id)
         except OperationalError as error:
-            log.warning("database away", error=str(error.orig))
-        log.info("worker drained", worker=self.id)
+            self._log.warning("database away", error=str(error.orig))
+        self._log.info("worker drained")
 
 
 def find_device() -> str:

@@ -1,7 +1,9 @@
 """The walk from a posted job to served images, on real processes, through stops, kills and restarts."""
 
+import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -131,10 +133,32 @@ def test_a_stop_and_a_start_lose_nothing(running: Running, finished: str) -> Non
     assert (done["state"], done["attempt"]) == ("succeeded", 1)
 
 
+def test_every_line_of_the_logs_is_an_event_that_names_what_it_is_about(running: Running, finished: str) -> None:
+    told = {name: events_of(running.stack.home / "logs" / f"{name}.log") for name in ("api", "worker-0")}
+    requests = [event for event in told["api"] if event["event"] == "request"]
+    assert requests
+    assert all(event["request_id"] and event["status"] for event in requests)
+    begun, over = (attempts_that(were, told["worker-0"]) for were in ("begun", "over"))
+    assert finished in {job for _, job, _ in over}
+    assert over <= begun
+    assert any(event.get("logger", "").startswith("celery") for event in told["worker-0"])
+
+
 def test_jobs_start_without_the_doorbell(running: Running) -> None:
     kill_all(running.processes("redis-server"))
     job = running.submit(total_steps=20)
     assert running.await_state(job, *FINISHED)["state"] == "succeeded"
+
+
+def events_of(log: Path) -> list[dict[str, Any]]:
+    """Read a log as far as its lines are whole."""
+    whole, _, _ = log.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def attempts_that(were: str, told: list[dict[str, Any]]) -> set[tuple[str, str, int]]:
+    """Give worker, job and token of each attempt that a worker's log says this of."""
+    return {(event["worker"], event["job"], event["token"]) for event in told if event["event"] == f"attempt {were}"}
 
 
 def kill_all(processes: list[psutil.Process]) -> None:

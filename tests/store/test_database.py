@@ -9,7 +9,8 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
 from store import aliases, audit, checkpoints, claims, jobs, keys, tables, workers
 from store.clock import later, now
@@ -99,6 +100,13 @@ def test_a_database_that_is_not_there_does_not_answer(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="unable to open"):
         database.ping()
     database.close()
+
+
+def test_what_fails_does_not_tell_what_it_was_given(database: Database) -> None:
+    with pytest.raises(DBAPIError) as failure, database.read() as connection:
+        connection.execute(text("SELECT no_such_function(CAST(:given AS TEXT))"), {"given": "hush"})
+    assert "no_such_function" in str(failure.value)
+    assert "hush" not in str(failure.value)
 
 
 def test_a_database_that_is_there_answers(database: Database) -> None:
