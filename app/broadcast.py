@@ -49,6 +49,11 @@ class Broadcast:
         self._channels: dict[int, Channel] = {}
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return sum(len(channel.listeners) for channel in list(self._channels.values()))
+
     async def listen(self, job_number: int, after: int) -> AsyncGenerator[Event | None, None]:
         """Yield every event of a job numbered above `after`, once, in order, as it happens; the last is `done`.
 

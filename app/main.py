@@ -29,8 +29,10 @@ from app.routes import (
     previews,
     readings,
     samples,
+    telemetry,
     workers,
 )
+from app.telemetry import RequestFigures, Telemetry
 from store.settings import Settings
 
 DESCRIPTION = """
@@ -70,10 +72,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; it opens the database and the files when it starts."""
     configure_logging()
     settings = settings or Settings()
+    requests = RequestFigures()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.resources = await run_in_threadpool(open_resources, settings)
+        app.state.telemetry = Telemetry(requests, app.state.resources)
         yield
         await run_in_threadpool(app.state.resources.close)
 
@@ -87,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # a redirect would be an answer that is neither a success nor a problem
     )
     app.add_middleware(Doorkeeper, settings=settings)
-    app.add_middleware(RequestMiddleware)  # around the doorkeeper
+    app.add_middleware(RequestMiddleware, requests=requests)  # around the doorkeeper
     errors.install(app)
     for part in (
         samples,  # asked most often: routes are looked through in this order
@@ -105,6 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         families,
         workers,
         health,
+        telemetry,
     ):
         app.include_router(part.router)
     return app

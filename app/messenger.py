@@ -7,6 +7,7 @@ import random
 import secrets
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,7 @@ class Messenger:
     def __init__(self, settings: Settings, database: Database) -> None:
         """Do nothing until started."""
         self._database = database
+        self.tries = Counter[str]()  # so far, by how they went
         self._loopback = is_loopback(settings.host)
         self._signature = Webhook(secret_of(settings))
         self._stopped = threading.Event()
@@ -128,6 +130,7 @@ class Messenger:
 
     def _settle(self, delivery: Delivery, type_: str, data: Mapping[str, Any], again: timedelta | None) -> None:
         log.info(type_, delivery=delivery.id, host=urlsplit(delivery.url).hostname, **data)  # a path may be a secret
+        self.tries[type_] += 1
         with self._database.write() as connection:
             deliveries.settle(connection, delivery, type_, data, again)
 

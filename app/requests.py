@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.telemetry import RequestFigures
 from store import logs
 
 MOST_BODY_BYTES = 1 << 20
@@ -35,8 +36,9 @@ def configure_logging() -> None:
 class RequestMiddleware:
     """Wraps the application, inside nothing but the server."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, requests: RequestFigures) -> None:
         self._app = app
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -48,6 +50,7 @@ class RequestMiddleware:
             await self._serve(scope, receive, send, request_id)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self._requests.began()
         started, status, received = time.perf_counter(), 0, 0
         most_bytes = LARGER.get(scope["path"], MOST_BODY_BYTES)
 
@@ -77,7 +80,9 @@ class RequestMiddleware:
                 raise
             await errors.unexpected()(scope, receive, send_with_id)
         finally:
-            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            seconds = time.perf_counter() - started
+            self._requests.ended(scope, status, seconds)
+            milliseconds = round(seconds * 1000, 1)
             log.info("request", method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from store.clock import now
 from store.lifecycle import JobState
-from store.tables import attempts
+from store.tables import attempts, failed_attempts
 
 LOG_CHARACTERS = 64_000  # kept of each attempt: the last ones
 
@@ -45,6 +46,14 @@ def end(connection: Connection, job_number: int, token: int, state: JobState) ->
     """Write that the attempt is over, and what it left the job in."""
     here = (attempts.c.job_number == job_number, attempts.c.token == token)
     connection.execute(update(attempts).where(*here).values(ended_at=now(), state=state))
+
+
+def count_failure(connection: Connection, code: str) -> None:
+    """Count a failed attempt for good: deleting its job does not take it back."""
+    counting = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(failed_attempts)
+    once_more = {"count": failed_attempts.c.count + 1}
+    row = counting.values(code=code, count=1)
+    connection.execute(row.on_conflict_do_update(index_elements=["code"], set_=once_more))
 
 
 def page(connection: Connection, job_number: int, after: int, limit: int) -> tuple[list[Attempt], bool]:

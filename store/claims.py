@@ -21,6 +21,7 @@ from store.tables import jobs
 
 Json = Mapping[str, Any]  # Any: JSON
 
+WORKER_LOST = "worker_lost"  # the code of a failure that nobody is left to report
 KEPT = 20  # checkpoints of a job whose spec is older than the knob
 
 
@@ -232,7 +233,7 @@ def reap(connection: Connection) -> list[str]:
     for job in silent:
         expired = (jobs.c.token == job.token, jobs.c.state == job.state, jobs.c.lease_expires_at <= now())
         message = f"worker {job.worker_id} has not been heard of for a whole lease"
-        failure = Failure("worker_lost", message, job.step, retryable=True)
+        failure = Failure(WORKER_LOST, message, job.step, retryable=True)
         _give_up(connection, job, expired, failure, retry_after=timedelta(0))
     return [job.id for job in silent]
 
@@ -257,6 +258,7 @@ def _give_up(
         values["not_before"] = later(retry_after * 2 ** (failures - 1))
     move(connection, job.number, target, *guards, **values)
     attempts.end(connection, job.number, job.token, target)
+    attempts.count_failure(connection, failure.code)
     return target
 
 

@@ -223,7 +223,6 @@ def resume(connection: Connection, job_id: str) -> Job:
         JobState.QUEUED,
         jobs.c.state == JobState.PAUSED,
         state_reason=reason,
-        queued_at=now(),
         not_before=None,
     )
     return get(connection, job_id)
@@ -315,6 +314,8 @@ def move(
     """
     if target in TERMINAL:
         values = {"finished_at": now(), **values}
+    if target is JobState.QUEUED:
+        values = {"queued_at": now(), **values}
     changed = connection.execute(
         update(jobs)
         .where(jobs.c.number == number, jobs.c.state.in_(sources(target)), *guards)

@@ -1,5 +1,6 @@
 """Settings: every environment variable that Ganymede reads, with its default and meaning."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -71,6 +72,11 @@ class Settings(BaseSettings):
     def artifacts(self) -> str:
         """Return the URL or folder of artifacts in force."""
         return self.artifacts_url or str(self.home.absolute() / "artifacts")
+
+    @property
+    def longest_silence(self) -> timedelta:
+        """Return how long a worker may say nothing and still count as alive."""
+        return timedelta(seconds=max(self.lease_seconds, 3 * self.poll_seconds))
 
     @property
     def data(self) -> Path:

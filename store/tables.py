@@ -72,7 +72,7 @@ jobs = Table(
     Index("ix_jobs_key_id_state", "key_id", "state"),
 )
 # The queue in the order of claims, and each filter of a list with the others: neither needs to look at a row.
-Index("ix_jobs_queue", jobs.c.state, jobs.c.priority.desc(), jobs.c.number, jobs.c.not_before)
+Index("ix_jobs_queue", jobs.c.state, jobs.c.priority.desc(), jobs.c.number, jobs.c.not_before, jobs.c.queued_at)
 Index("ix_jobs_state", jobs.c.state, jobs.c.number, jobs.c.family, jobs.c.dataset, jobs.c.name)
 Index("ix_jobs_family", jobs.c.family, jobs.c.number, jobs.c.state, jobs.c.dataset, jobs.c.name)
 Index("ix_jobs_dataset", jobs.c.dataset, jobs.c.number, jobs.c.state, jobs.c.family, jobs.c.name)
@@ -89,6 +89,13 @@ attempts = Table(
     Column("ended_at", Instant),
     Column("state", String(16)),  # what it left the job in
     Column("log", Text, nullable=False),  # the end of what the child said
+)
+
+failed_attempts = Table(
+    "failed_attempts",  # how many in all, those of jobs that have been deleted since too
+    metadata,
+    Column("code", String(64), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 idempotency_keys = Table(
@@ -182,6 +189,8 @@ workers = Table(
     Column("device", String(64), nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("memory_used_bytes", BigInteger),  # of its device
+    Column("memory_total_bytes", BigInteger),
 )
 
 api_keys = Table(

@@ -11,6 +11,14 @@ from store.tables import jobs, workers
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Of a device, in bytes."""
+
+    used: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Worker:
     """One supervisor process and the job it holds, if any."""
 
@@ -20,15 +28,20 @@ class Worker:
     device: str
     started_at: datetime
     seen_at: datetime
+    memory_used_bytes: int | None
+    memory_total_bytes: int | None
     job_id: str | None
 
 
-def announce(connection: Connection, worker_id: str, host: str, pid: int, device: str) -> None:
-    """Write that this worker is alive, for the first time or again."""
-    here = workers.c.id == worker_id
-    if connection.execute(update(workers).where(here).values(seen_at=now(), device=device)).rowcount == 0:
-        row = {"id": worker_id, "host": host, "pid": pid, "device": device, "started_at": now(), "seen_at": now()}
-        connection.execute(insert(workers).values(row))
+def announce(
+    connection: Connection, worker_id: str, host: str, pid: int, device: str, memory: Memory | None = None
+) -> None:
+    """Write that this worker is alive, for the first time or again, and how full its device is where that is known."""
+    used, total = (memory.used, memory.total) if memory else (None, None)
+    seen = {"seen_at": now(), "device": device, "memory_used_bytes": used, "memory_total_bytes": total}
+    if connection.execute(update(workers).where(workers.c.id == worker_id).values(seen)).rowcount == 0:
+        row = {"id": worker_id, "host": host, "pid": pid, "started_at": now()}
+        connection.execute(insert(workers).values(row | seen))
 
 
 def leave(connection: Connection, worker_id: str) -> None:

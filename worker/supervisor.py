@@ -1,9 +1,7 @@
 """The supervisor: one thread that claims jobs, one after the other, and runs each in a child."""
 
 import os
-import shutil
 import socket
-import subprocess
 import threading
 import uuid
 from datetime import timedelta
@@ -16,6 +14,7 @@ from store.claims import Claim
 from store.database import Database
 from store.doorbell import Doorbell
 from store.settings import Settings
+from worker import devices
 from worker.attempt import Attempt
 from worker.process import Child
 
@@ -35,7 +34,7 @@ class Supervisor:
         self._doorbell = Doorbell(settings)
         self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._log = log.bind(worker=self.id)
-        self._device = find_device()
+        self._device = devices.find_device()
         self._rung = threading.Event()
         self._draining = threading.Event()
         self._spare: Child | None = None
@@ -120,9 +119,10 @@ class Supervisor:
     def _announce(self) -> None:
         """Say every heartbeat that this worker is alive, busy or not."""
         while not self._draining.is_set():
+            memory = devices.memory(self._device)
             try:
                 with self._database.write() as connection:
-                    workers.announce(connection, self.id, socket.gethostname(), os.getpid(), self._device)
+                    workers.announce(connection, self.id, socket.gethostname(), os.getpid(), self._device, memory)
             except OperationalError as error:
                 self._log.warning("database away", error=str(error.orig))
             self._draining.wait(self._settings.heartbeat_seconds)
@@ -136,13 +136,3 @@ class Supervisor:
         except OperationalError as error:
             self._log.warning("database away", error=str(error.orig))
         self._log.info("worker drained")
-
-
-def find_device() -> str:
-    """Name the device that children will train on, without asking PyTorch."""
-    if shutil.which("nvidia-smi") is None:
-        return "cpu"
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    if listed.returncode != 0 or not listed.stdout.startswith("GPU"):
-        return "cpu"
-    return f"cuda:{os.environ.get('CUDA_VISIBLE_DEVICES', '0')}"

@@ -1,7 +1,5 @@
 """`/workers`: who is alive, on which device, doing what."""
 
-from datetime import timedelta
-
 from fastapi import APIRouter
 
 from app import documents
@@ -15,6 +13,5 @@ router = APIRouter(tags=["workers"])
 @router.get("/workers", summary="List the workers alive", responses=problems())
 def list_workers(connection: Reading, held: Held) -> Page[WorkerDocument, str]:
     """Return the processes that train and were heard of lately, and the job each holds."""
-    quiet = timedelta(seconds=max(held.settings.lease_seconds, 3 * held.settings.poll_seconds))
-    alive = workers.alive(connection, quiet)
+    alive = workers.alive(connection, held.settings.longest_silence)
     return documents.page([WorkerDocument.of(worker) for worker in alive], [worker.id for worker in alive], False)

@@ -79,13 +79,16 @@ class Studio:
         self._apart = ThreadPoolExecutor(LARGE_AT_ONCE, "studio-apart")
         self._waiting = self._waiting_apart = 0
         self.images = self.executions = 0  # drawn together so far, and the passes that took
+        self.images_apart = self.refused = 0  # images drawn apart, and requests that found the studio crowded
 
     async def draw(self, drawing: Drawing) -> Picture:
         """Draw and wrap. Raises FileDamaged, NotFinite, NoneSureEnough, Crowded."""
         loop = asyncio.get_running_loop()
         if is_large(drawing):
             with self._place_apart():
-                return await loop.run_in_executor(self._apart, draw_alone, drawing, self._graphs)
+                picture = await loop.run_in_executor(self._apart, draw_alone, drawing, self._graphs)
+                self.images_apart += drawing.wish.count
+                return picture
         with self._place(drawing.wish.count):
             graph = self._graphs.kept(drawing.job.id, drawing.checkpoint, GENERATOR)
             if graph is None:
@@ -106,6 +109,7 @@ class Studio:
             found = streams.pieces(drawing, self._graphs)
             while piece := await loop.run_in_executor(self._apart, next, found, b""):
                 yield piece
+            self.images_apart += drawing.wish.count
 
     def close(self) -> None:
         """Stop once what is being drawn is drawn."""
@@ -157,6 +161,7 @@ class Studio:
     @contextmanager
     def _place(self, images: int) -> Iterator[None]:
         if self._waiting + images > MOST_WAITING:
+            self.refused += 1
             raise Crowded(f"{self._waiting} images wait to be drawn already, of at most {MOST_WAITING}")
         self._waiting += images
         try:
@@ -167,6 +172,7 @@ class Studio:
     @contextmanager
     def _place_apart(self) -> Iterator[None]:
         if self._waiting_apart >= LARGE_WAITING:
+            self.refused += 1
             raise Crowded(f"{self._waiting_apart} large requests wait to be drawn already")
         self._waiting_apart += 1
         try:

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from app import messenger
 from app.destinations import DestinationRefused, resolve
 from app.messenger import MOST_TRIES, Messenger, secret_of
+from app.telemetry import TRIES
 from ganmodels.specs import SPEC
 from store import claims, events, jobs, tables
 from store.clock import now
@@ -270,6 +271,19 @@ def test_events_that_never_committed_are_told_to_nobody(world: World, sender: Me
     assert receiver.heard == []
     with world.database.read() as connection:
         assert connection.execute(select(tables.deliveries)).all() == []
+
+
+def test_tries_are_counted_by_how_they_went_and_logged_without_the_path(
+    world: World, sender: Messenger, receiver: Receiver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    receiver.statuses = [204, 302, 410]
+    for rounds in (1, 2):
+        ended(world, receiver.url + "/hush")
+        send(world, sender, rounds)
+    assert sender.tries == dict.fromkeys(TRIES.values(), 1)
+    said = "".join(capfd.readouterr())
+    assert "webhook_delivered" in said
+    assert "hush" not in said
 
 
 def test_the_service_tells_by_itself(client: TestClient, world: World, receiver: Receiver) -> None:

@@ -46,7 +46,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url = request.getfixturevalue("server").format("postgres")
     database = Database(url)
     with database.write() as connection:
-        connection.execute(text("TRUNCATE jobs, workers, api_keys, audit RESTART IDENTITY CASCADE"))
+        connection.execute(text("TRUNCATE jobs, workers, api_keys, audit, failed_attempts RESTART IDENTITY CASCADE"))
     database.close()
     return str(url)
 

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from store import aliases, audit, checkpoints, claims, jobs, keys, tables, workers
+from store import aliases, attempts, audit, checkpoints, claims, jobs, keys, tables, workers
 from store.clock import later, now
 from store.database import MIGRATIONS, Database
 from store.previews import Picture
@@ -138,6 +138,7 @@ def fill(database: Database) -> None:
         workers.announce(connection, "worker-1", "host", 7, "cpu")
         key = keys.add(connection, keys.draw(), "mine", [keys.Scope.ADMIN])
         audit.append(connection, audit.OPERATOR, "create key", key.id)
+        attempts.count_failure(connection, "io")
     assert all(scenes.dump(database).values())
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Table, create_engine, event, text
 
 from benchmarks import filling
-from store import checkpoints, claims, deliveries, events, jobs, metrics, tables, workers
+from store import census, checkpoints, claims, deliveries, events, jobs, metrics, tables, workers
 from store.database import Database
 from store.jobs import Filters
 from store.lifecycle import JobState
@@ -126,6 +126,7 @@ OFTEN = {
     "whether others wait": (claims.others_wait, "ix_jobs_(queue|state)"),
     "how long to wait": (claims.due_in, "ix_jobs_queue"),
     "queue positions": (positions, "ix_jobs_queue"),
+    "the census": (census.take, "ix_jobs_queue"),
     "the workers": (lambda c: workers.alive(c, LEASE), "ix_jobs_(queue|state)"),
     "a job's heirs": (lambda c: c.execute(checkpoints.heirs("of nobody")), "ix_jobs_origin_job_id"),
     "a job's best checkpoint": (lambda c: checkpoints.milestones(c, [1, 2, 3]), "checkpoints"),
