@@ -49,6 +49,7 @@ NEEDED: Mapping[str, Scope] = {
     "GET /families": Scope.READ,
     "GET /families/{name}": Scope.READ,
     "GET /workers": Scope.READ,
+    "GET /metrics": Scope.READ,
 }
 
 SCHEME = {
