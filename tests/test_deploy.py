@@ -18,7 +18,7 @@ from store import claims, workers
 from store.claims import Failure
 from store.settings import Settings
 from store.workers import Memory
-from tests.app.world import World
+from tests.app.world import LOOPBACK, World
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yml"
@@ -38,7 +38,7 @@ def exposition(tmp_path_factory: pytest.TempPathFactory) -> str:
     with world.database.write() as connection:
         claims.fail(connection, held, Failure("io", "disk full", 0, retryable=False), timedelta(0))
         workers.announce(connection, "worker-1", "host", 7, "cuda:0", Memory(1 << 30, 80 << 30))
-    with TestClient(create_app(world.settings)) as client:
+    with TestClient(create_app(world.settings), LOOPBACK) as client:
         assert client.get("/sample").status_code == 200
         text = client.get("/metrics").text
     world.database.close()

@@ -20,7 +20,7 @@ from store.database import Database
 from store.settings import Settings
 from store.workers import Memory
 from tests.app.test_crowds import asked
-from tests.app.world import World
+from tests.app.world import LOOPBACK, World
 
 Figures = dict[tuple[str, ...], float]
 
@@ -67,7 +67,7 @@ def test_faults_are_counted(world: World) -> None:
     def faulty() -> None:
         raise RuntimeError
 
-    with TestClient(app) as client:
+    with TestClient(app, LOOPBACK) as client:
         client.get("/faulty")
         assert scrape(client)["ganymede_http_requests_total", "GET", "/faulty", "500"] == 1
 
@@ -148,7 +148,7 @@ def test_a_lost_lease_is_told_as_a_rise_from_nothing(client: TestClient, world: 
 
 
 def test_without_a_database_the_rest_is_told(settings: Settings) -> None:
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), LOOPBACK) as client:
         found = scrape(client)
         assert found["ganymede_database_up",] == 0
         assert ("ganymede_executions_total",) in found
