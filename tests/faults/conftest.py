@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print what was broken, how often, and what came of it."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    rows = [report for report in reports if report.when == "call" and "faults" in report.nodeid]
+    rows = [report for report in reports if report.when == "call" and report.nodeid.startswith("tests/faults/")]
     if not rows:
         return
     terminalreporter.section("faults")
