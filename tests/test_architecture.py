@@ -28,6 +28,7 @@ ASYNC_FILES: dict[str, str] = {
     "app/destinations.py": "looks names up without a thread each, for the messenger",
     "app/messenger.py": "a loop of its own, in a thread of its own, tells many webhooks at once",
     "app/broadcast.py": "listeners wait for the next event on the loop, without a thread each; it reads in threads",
+    "app/memory.py": "answers on the loop; it looks into the database in a thread",
     "app/serving/catalog.py": "answers from memory on the loop; it looks into the database in a thread",
     "app/serving/studio.py": "takes orders on the loop and draws there what is brief; its threads draw the rest",
     "app/pictures.py": "waits for the catalog and the studio",

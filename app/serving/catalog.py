@@ -1,13 +1,12 @@
 """The catalog: which checkpoint answers, remembered for as long as the database has not changed."""
 
-import asyncio
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
 from starlette.concurrency import run_in_threadpool
 
+from app.memory import MOST_KEPT, Memory
 from app.serving import choices
 from app.serving.choices import Label, Source
 from store.checkpoints import Checkpoint
@@ -15,10 +14,7 @@ from store.database import Database
 from store.jobs import Job
 
 GOOD_SECONDS = 0.05  # for which an answer is believed where the database cannot say at once that it has changed
-MOST_KEPT = 1_000
 MOST_OTHERS = 10  # checkpoints that are tried after a damaged one
-
-Key = tuple[Source, str]
 
 
 @dataclass(frozen=True)
@@ -27,77 +23,47 @@ class Found:
 
     job: Job
     checkpoint: Checkpoint
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What was found, and when that was: the database's own count of its changes, and seconds of this machine."""
-
-    found: Found
     newest: bool  # whether the newest checkpoint was asked for, not one in particular
-    changes: int | None
-    at: float
 
 
 class Catalog:
-    """Answers most requests without a look into the database. All but the looking belongs to the event loop.
-
-    One look follows the other, so that nobody is answered from an older checkpoint than somebody before.
-    """
+    """Answers most requests without a look into the database; nobody from an older checkpoint than somebody before."""
 
     def __init__(self, database: Database) -> None:
         """Know nothing yet."""
         self._database = database
-        self._entries: dict[Key, Entry] = {}
+        self._memory: Memory[tuple[Source, str], Found] = Memory(database, GOOD_SECONDS)
         self._newest: dict[str, int] = {}  # job → the newest step that any answer came from
-        self._looking = asyncio.Lock()
 
     async def find(self, source: Source, what: str, labels: Collection[Label] = ()) -> Found:
         """Return who answers with `what`. Raises as `choices.choose` and `choices.candidates` do."""
-        if found := self._known((source, what)):
-            return found
-        async with self._looking:
-            if found := self._known((source, what)):
-                return found
-            entry = await run_in_threadpool(self._look, source, what, labels)
-            self._keep((source, what), entry)
-            return entry.found
+        found = await self._memory.find(
+            (source, what), lambda: self._look(source, what, labels)[0], lambda known: not self._is_outdone(known)
+        )
+        assert found is not None  # a look finds or raises
+        if found.newest:
+            if len(self._newest) >= MOST_KEPT:
+                self._newest.clear()
+            self._newest[found.job.id] = found.checkpoint.step
+        return found
 
     async def others(self, source: Source, what: str, labels: Collection[Label], damaged: Found) -> list[Found]:
         """Look again and return who may answer in the place of a checkpoint whose files are damaged.
 
         Raises as `find`: what was pruned since then says so.
         """
-        async with self._looking:
-            self._entries.pop((source, what), None)
-            return await run_in_threadpool(self._look_further, source, what, labels, damaged)
+        async with self._memory.looking:
+            self._memory.forget((source, what))
+            found = await run_in_threadpool(self._look, source, what, labels, MOST_OTHERS)
+        return [each for each in found if each.checkpoint.folder != damaged.checkpoint.folder]
 
-    def _known(self, key: Key) -> Found | None:
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        changes = self._database.changes()
-        good = time.monotonic() - entry.at < GOOD_SECONDS if changes is None else entry.changes == changes
-        outdone = entry.newest and self._newest.get(entry.found.job.id, 0) > entry.found.checkpoint.step
-        return entry.found if good and not outdone else None
+    def _is_outdone(self, found: Found) -> bool:
+        """Tell whether somebody has been answered from a newer checkpoint meanwhile."""
+        return found.newest and self._newest.get(found.job.id, 0) > found.checkpoint.step
 
-    def _keep(self, key: Key, entry: Entry) -> None:
-        if len(self._entries) >= MOST_KEPT:
-            self._entries.clear()
-            self._newest.clear()
-        self._entries[key] = entry
-        if entry.newest:
-            self._newest[entry.found.job.id] = entry.found.checkpoint.step
-
-    def _look(self, source: Source, what: str, labels: Collection[Label]) -> Entry:
-        changes, at = self._database.changes(), time.monotonic()
+    def _look(self, source: Source, what: str, labels: Collection[Label], most: int = 1) -> list[Found]:
+        """Return who may answer, the first choice first."""
         with self._database.read() as connection:
             chosen = choices.choose(connection, source, what, labels)
-            checkpoint = next(choices.candidates(connection, chosen, what, labels))
-        return Entry(Found(chosen.job, checkpoint), chosen.step == "latest", changes, at)
-
-    def _look_further(self, source: Source, what: str, labels: Collection[Label], damaged: Found) -> list[Found]:
-        with self._database.read() as connection:
-            chosen = choices.choose(connection, source, what, labels)
-            found = islice(choices.candidates(connection, chosen, what, labels), MOST_OTHERS)
-            return [Found(chosen.job, each) for each in found if each.folder != damaged.checkpoint.folder]
+            found = islice(choices.candidates(connection, chosen, what, labels), most)
+            return [Found(chosen.job, each, chosen.step == "latest") for each in found]

@@ -140,7 +140,7 @@ class Studio:
 
     def _take(self, kind: tuple[Graph, bool], most_images: int) -> list[Order]:
         """Take the first order and those like it, as far as one pass goes; leave the others in their order."""
-        taken, left, images = [self._orders.popleft()], deque[Order](), 0
+        taken, left = [self._orders.popleft()], deque[Order]()
         images = taken[0].drawing.wish.count
         for order in self._orders:
             fits = order.kind == kind and images + order.drawing.wish.count <= most_images

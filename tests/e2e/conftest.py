@@ -123,16 +123,18 @@ def eventually(look: Callable[[], Found | None], what: str, seconds: float = PAT
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    yield from a_stack(tmp_path_factory.mktemp("home"))
+    with a_stack(tmp_path_factory.mktemp("home")) as made:
+        yield made
 
 
-def a_stack(home: Path, workers: int | None = None) -> Iterator[Running]:
+@contextmanager
+def a_stack(home: Path, workers: int | None = None, **settings: str) -> Iterator[Running]:
+    """Run a stack; `settings` are set in its environment."""
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in SHORT_TIMES.items():
+        for name, value in {**SHORT_TIMES, **settings}.items():
             environment.setenv(name, value)
-        environment.setenv(
-            "PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-        )
-        running = Running(Stack(home, workers=workers))
-        with running.stack, running.http:
-            yield running
+        root = str(Path(__file__).parents[2])
+        environment.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
+        made = Running(Stack(home, workers=workers))
+        with made.stack, made.http:
+            yield made

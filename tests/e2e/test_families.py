@@ -54,7 +54,8 @@ def png() -> bytes:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A stack with two workers, since there are many jobs."""
-    yield from a_stack(tmp_path_factory.mktemp("home"), workers=2)
+    with a_stack(tmp_path_factory.mktemp("home"), workers=2) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

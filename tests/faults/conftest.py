@@ -1,15 +1,14 @@
 """Faults on purpose: what is broken how often, and a table at the end of what came of it."""
 
-import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ganymede.stack import Stack
+from tests.e2e import conftest as e2e
 from tests.e2e.conftest import Running
 from tests.store.conftest import database, database_url, migrated_file, server
 from tests.store.postgres import Server, binaries
@@ -59,17 +58,9 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(request.node.name)
 
 
-@contextmanager
-def a_stack(home: Path, workers: int = 1, **settings: str) -> Iterator[Running]:
+def a_stack(home: Path, workers: int = 1, **settings: str) -> AbstractContextManager[Running]:
     """Run a stack that finds and heals faults within seconds; `settings` are set in its environment."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {**SHORT, **settings}.items():
-            environment.setenv(name, value)
-        root = str(Path(__file__).parents[2])
-        environment.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-        made = Running(Stack(home, workers=workers))
-        with made.stack, made.http:
-            yield made
+    return e2e.a_stack(home, workers, **{**SHORT, **settings})
 
 
 @contextmanager

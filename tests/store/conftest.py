@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,19 +52,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(url)
 
 
+@contextmanager
+def created(server: str, name: str) -> Iterator[str]:
+    """Give the URL of one more database of a PostgreSQL server, without a table."""
+    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield server.format(name)
+        connection.execute(text(f"DROP DATABASE {name}"))
+    engine.dispose()
+
+
 @pytest.fixture(params=[ON_SQLITE, ON_POSTGRESQL])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Return the URL of a database without a table."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    server = request.getfixturevalue("server")
-    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE empty"))
-        yield server.format("empty")
-        connection.execute(text("DROP DATABASE empty"))
-    engine.dispose()
+    with created(request.getfixturevalue("server"), "empty") as url:
+        yield url
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Table, create_engine, event, text
+from sqlalchemy import Connection, Table, event, text
 
 from benchmarks import filling
 from store import census, checkpoints, claims, deliveries, events, jobs, metrics, tables, workers
 from store.database import Database
 from store.jobs import Filters
 from store.lifecycle import JobState
-from tests.store.conftest import ON_POSTGRESQL, ON_SQLITE
+from tests.store.conftest import ON_POSTGRESQL, ON_SQLITE, created
 
 JOBS, POINTS = 3_000, 100_000
 LEASE = timedelta(minutes=1)
@@ -38,13 +38,8 @@ def _place(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{folder / 'filled.db'}"
         return
-    server = request.getfixturevalue("server")
-    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE filled"))
-        yield server.format("filled")
-        connection.execute(text("DROP DATABASE filled"))
-    engine.dispose()
+    with created(request.getfixturevalue("server"), "filled") as url:
+        yield url
 
 
 def plans(database: Database, ask: Callable[[Connection], object]) -> list[list[str]]:

@@ -1,0 +1,72 @@
+"""What the database said, remembered for a while, so that most requests cost no look into it."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+from store.database import Database
+
+MOST_KEPT = 1_000
+
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Found]):
+    """What was found, and when that was: the database's own count of its changes, and seconds of this machine."""
+
+    found: Found
+    changes: int | None
+    at: float
+
+
+class Memory(Generic[Key, Found]):
+    """Believes an answer while the database has not changed, and for so long where it cannot say that at once.
+
+    All but the looking belongs to the event loop. One look follows the other; what is not found is not kept.
+    """
+
+    def __init__(self, database: Database, good_seconds: float, unchanged_seconds: float = math.inf) -> None:
+        """Know nothing yet; `unchanged_seconds` bound the belief also where the database says it has not changed."""
+        self._database = database
+        self._good_seconds = good_seconds
+        self._unchanged_seconds = unchanged_seconds
+        self._entries: dict[Key, Entry[Found]] = {}
+        self.looking = asyncio.Lock()
+
+    async def find(
+        self, key: Key, look: Callable[[], Found | None], believed: Callable[[Found], bool] = lambda _: True
+    ) -> Found | None:
+        """Return what is remembered and `believed`, else what a look finds, taken in a thread. Raises as that does."""
+        if (found := self._recall(key, believed)) is not None:
+            return found
+        async with self.looking:
+            if (found := self._recall(key, believed)) is not None:
+                return found
+            self.forget(key)
+            changes, at = self._database.changes(), time.monotonic()  # before the look: it sees no less
+            found = await run_in_threadpool(look)
+            if found is not None:
+                if len(self._entries) >= MOST_KEPT:
+                    self._entries.clear()
+                self._entries[key] = Entry(found, changes, at)
+            return found
+
+    def forget(self, key: Key) -> None:
+        """Have the next who asks look."""
+        self._entries.pop(key, None)
+
+    def _recall(self, key: Key, believed: Callable[[Found], bool]) -> Found | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        changes = self._database.changes()
+        seconds = self._good_seconds if changes is None else self._unchanged_seconds
+        good = entry.changes == changes and time.monotonic() - entry.at < seconds
+        return entry.found if good and believed(entry.found) else None
