@@ -1,30 +1,48 @@
 # Two images from one file: `api`, which has no torch, and `worker`, which trains.
+# Each stage `installed-…` has pip and what it downloads; of it the images take the virtual environment alone.
 
-FROM python:3.11-slim AS installed
+FROM python:3.11-slim AS base
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin ganymede \
+    && install --directory --mode 0750 --owner ganymede --group ganymede /state /data
+ENV PATH=/srv/venv/bin:$PATH PYTHONUNBUFFERED=1 GANYMEDE_HOME=/state GANYMEDE_DATA_DIR=/data
+WORKDIR /srv
+
+FROM base AS installing
 # Where pip may also look, for the CPU build of torch say; see "Which build of torch" in README.md.
 ARG PIP_EXTRA_INDEX_URL=""
-WORKDIR /srv
+RUN python -m venv --without-pip /srv/venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN useradd --create-home ganymede && mkdir /state && chown ganymede /state
-ENV GANYMEDE_HOME=/state PYTHONUNBUFFERED=1
-
 # The dependencies come before the code, so that an edit does not install them anew.
-FROM installed AS api
-RUN pip install --no-cache-dir -c constraints.txt '.[api]'
-COPY . .
-RUN pip install --no-cache-dir --no-deps .
+
+FROM installing AS installed-api
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /srv/venv/bin/python install -c constraints.txt '.[api]'
+COPY ganymede ganymede
+COPY app app
+COPY store store
+COPY ganmodels ganmodels
+RUN pip --python /srv/venv/bin/python install --no-deps --force-reinstall .
+
+FROM installing AS installed-worker
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /srv/venv/bin/python install -c constraints.txt '.[worker]'
+COPY ganymede ganymede
+COPY worker worker
+COPY store store
+COPY ganmodels ganmodels
+RUN pip --python /srv/venv/bin/python install --no-deps --force-reinstall .
+
+FROM base AS api
+COPY --from=installed-api /srv/venv /srv/venv
 USER ganymede
 ENV GANYMEDE_HOST=0.0.0.0
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import httpx; httpx.get('http://127.0.0.1:8000/readyz').raise_for_status()"]
-CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s CMD ["python", "-c", \
+    "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+CMD ["uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8000", \
+    "--timeout-graceful-shutdown", "10"]
 
-FROM installed AS worker
-RUN pip install --no-cache-dir -c constraints.txt '.[worker]'
-COPY . .
-RUN pip install --no-cache-dir --no-deps .
+FROM base AS worker
+COPY --from=installed-worker /srv/venv /srv/venv
 USER ganymede
-# Training children report through pipes; SIGTERM drains: a checkpoint is written and the job given back.
-STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s CMD ["python", "-m", "worker.health"]
+# SIGTERM drains: the job's checkpoint is written, and the job given back.
 CMD ["python", "-m", "worker"]

@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test integration faults demo up bench bench-serving bench-papers mutants clean
+.PHONY: help setup check test integration faults compose-check demo up env bench bench-serving bench-papers mutants clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,11 +42,17 @@ integration: setup ## A real Redis, a real worker process and the whole stack ov
 faults: setup ## Kill, freeze and starve a running stack on purpose, again and again; some 30 minutes
 	$(BIN)/pytest -m faults tests/faults $(ARGS)
 
+compose-check: setup env ## Build docker-compose.yml, bring it up, run the end-to-end tests against it; needs an engine
+	@.ci/compose_check.sh
+
 demo: setup ## Train a conditional GAN on the whole stack and draw every digit
 	$(BIN)/ganymede demo $(ARGS)
 
 up: setup ## Start the whole stack on embedded defaults
 	$(BIN)/ganymede up $(ARGS)
+
+env: ## Draw the passwords and keys that docker-compose.yml needs into .env, once
+	@$(PYTHON) deploy/env.py
 
 bench: setup ## Measure training, serving, and looking into 100,000 jobs and 10 million points; some 15 minutes
 	$(BIN)/python -m benchmarks.training

@@ -2,6 +2,7 @@
 
 import shlex
 
+from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 
 from app.destinations import is_loopback
@@ -22,9 +23,8 @@ def needs_keys(settings: Settings) -> bool:
 
 
 def prepare(settings: Settings, database: Database) -> None:
-    """Write the first key, where the settings have one and there was none ever; raise NoEntry without any."""
-    if settings.first_key is not None:
-        _keep_first(settings.first_key.get_secret_value(), database)
+    """Write the settings' own keys where there was none ever; raise NoEntry where one is needed and there is none."""
+    _keep_first(settings, database)
     if needs_keys(settings):
         with database.read() as connection:
             if not keys.any_usable(connection):
@@ -34,19 +34,29 @@ def prepare(settings: Settings, database: Database) -> None:
                 )
 
 
-def _keep_first(secret: str, database: Database) -> None:
-    if not SECRET.fullmatch(secret):
-        raise NoEntry(
-            f"GANYMEDE_FIRST_KEY has {len(secret)} characters that are no key, expected `gm_` and 43 of A-Z, a-z, 0-9, "
-            """- and _. Draw one: python -c 'import secrets; print("gm_" + secrets.token_urlsafe(32))'"""
-        )
+def _keep_first(settings: Settings, database: Database) -> None:
+    own = [("first", settings.first_key, Scope.ADMIN), ("scrape", settings.scrape_key, Scope.READ)]
+    drawn = [(name, _checked(name, secret), scope) for name, secret, scope in own if secret is not None]
+    if not drawn:
+        return
     try:
         with database.write() as connection:
             if not keys.any_ever(connection):
-                key = keys.add(connection, secret, "first", [Scope.ADMIN])
-                audit.append(connection, OPERATOR, "key.create", key.id)
+                for name, secret, scope in drawn:
+                    key = keys.add(connection, secret, name, [scope])
+                    audit.append(connection, OPERATOR, "key.create", key.id)
     except IntegrityError:  # another process that starts at the same time was quicker
         return
+
+
+def _checked(name: str, key: SecretStr) -> str:
+    secret = key.get_secret_value()
+    if not SECRET.fullmatch(secret):
+        raise NoEntry(
+            f"GANYMEDE_{name.upper()}_KEY has {len(secret)} characters that are no key, expected `gm_` and 43 of A-Z, "
+            """a-z, 0-9, - and _. Draw one: python -c 'import secrets; print("gm_" + secrets.token_urlsafe(32))'"""
+        )
+    return secret
 
 
 def _command(settings: Settings) -> str:

@@ -6,6 +6,7 @@ from store.database import Database
 from store.keys import Key
 
 GOOD_SECONDS = 1.0  # for which a key is believed to be good; less where the database says at once that it has changed
+AWAY_SECONDS = 600.0  # the same while the database is away, through which nobody can revoke a key either
 
 
 class Keyring:
@@ -14,7 +15,7 @@ class Keyring:
     def __init__(self, database: Database) -> None:
         """Know nothing yet."""
         self._database = database
-        self._memory: Memory[str, Key] = Memory(database, GOOD_SECONDS, unchanged_seconds=GOOD_SECONDS)
+        self._memory: Memory[str, Key] = Memory(database, GOOD_SECONDS, GOOD_SECONDS, AWAY_SECONDS)
 
     async def holder(self, digest: str) -> Key | None:
         """Return the key whose secret has this digest; None where there is none that is good."""

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 
 from store.database import Database
 
 MOST_KEPT = 1_000
+AGAIN_SECONDS = 1.0  # until a database that was away is asked again: each try may take seconds
 
 Key = TypeVar("Key")
 Found = TypeVar("Found")
@@ -23,20 +25,33 @@ class Entry(Generic[Found]):
 
     found: Found
     changes: int | None
-    at: float
+    at: float  # when the database was last asked
+    said: float  # when it last answered
 
 
 class Memory(Generic[Key, Found]):
     """Believes an answer while the database has not changed, and for so long where it cannot say that at once.
 
-    All but the looking belongs to the event loop. One look follows the other; what is not found is not kept.
+    While the database is away, what it said last stands in. All but the looking belongs to the event loop. One look
+    follows the other; what is not found is not kept.
     """
 
-    def __init__(self, database: Database, good_seconds: float, unchanged_seconds: float = math.inf) -> None:
-        """Know nothing yet; `unchanged_seconds` bound the belief also where the database says it has not changed."""
+    def __init__(
+        self,
+        database: Database,
+        good_seconds: float,
+        unchanged_seconds: float = math.inf,
+        away_seconds: float = math.inf,
+    ) -> None:
+        """Know nothing yet.
+
+        `unchanged_seconds` bound the belief where the database says it has not changed, `away_seconds` where it says
+        nothing.
+        """
         self._database = database
         self._good_seconds = good_seconds
         self._unchanged_seconds = unchanged_seconds
+        self._away_seconds = away_seconds
         self._entries: dict[Key, Entry[Found]] = {}
         self.looking = asyncio.Lock()
 
@@ -49,13 +64,19 @@ class Memory(Generic[Key, Found]):
         async with self.looking:
             if (found := self._recall(key, believed)) is not None:
                 return found
-            self.forget(key)
+            known = self._entries.pop(key, None)
             changes, at = self._database.changes(), time.monotonic()  # before the look: it sees no less
-            found = await run_in_threadpool(look)
+            said = at
+            try:
+                found = await run_in_threadpool(look)
+            except OperationalError:
+                if known is None or at - known.said > self._away_seconds or not believed(known.found):
+                    raise
+                found, at, said = known.found, time.monotonic() + AGAIN_SECONDS, known.said
             if found is not None:
                 if len(self._entries) >= MOST_KEPT:
                     self._entries.clear()
-                self._entries[key] = Entry(found, changes, at)
+                self._entries[key] = Entry(found, changes, at, said)
             return found
 
     def forget(self, key: Key) -> None:

@@ -18,6 +18,7 @@ from store.turns import Turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 10
+SERVER_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 20_000}  # seconds; milliseconds of a silent network
 MIGRATION_LOCK = 0x67616E  # any number that nothing else in the database locks
 
 
@@ -104,7 +105,9 @@ class Database:
 
 
 def _server_engine(url: str) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=30, hide_parameters=True)
+    return create_engine(
+        url, connect_args=SERVER_PATIENCE, pool_pre_ping=True, pool_size=20, max_overflow=30, hide_parameters=True
+    )
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="An admin's key, `gm_` and 43 characters, to be let in with where there was never a key."),
     ] = None
+    scrape_key: Annotated[
+        SecretStr | None,
+        Field(description="A key that can only read, for Prometheus, let in where there was never a key."),
+    ] = None
     lease_seconds: Annotated[Seconds, Field(description="How long a silent worker keeps its job.")] = 60
     heartbeat_seconds: Annotated[Seconds, Field(description="How often a worker renews its lease.")] = 10
     poll_seconds: Annotated[

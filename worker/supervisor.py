@@ -14,7 +14,7 @@ from store.claims import Claim
 from store.database import Database
 from store.doorbell import Doorbell
 from store.settings import Settings
-from worker import devices
+from worker import devices, health
 from worker.attempt import Attempt
 from worker.process import Child
 
@@ -119,6 +119,8 @@ class Supervisor:
     def _announce(self) -> None:
         """Say every heartbeat that this worker is alive, busy or not."""
         while not self._draining.is_set():
+            if self._thread.is_alive():
+                health.say_alive()
             memory = devices.memory(self._device)
             try:
                 with self._database.write() as connection:

@@ -65,6 +65,19 @@ def test_the_first_key_lets_in_and_is_kept_once(world: World) -> None:
     assert (first.scopes, first.digest) == ((Scope.ADMIN,), keys.digest(secret))
 
 
+def test_the_scrapers_key_can_only_read(world: World) -> None:
+    first, scrape = Settings(first_key=keys.draw()), Settings(scrape_key=keys.draw())  # type: ignore[arg-type]
+    assert scrape.scrape_key
+    settings = guarded(world, first_key=first.first_key, scrape_key=scrape.scrape_key)
+    with TestClient(create_app(settings), LOOPBACK, headers=bearer(scrape.scrape_key.get_secret_value())) as client:
+        assert client.get("/metrics").status_code == 200
+        assert client.get("/keys").status_code == 403
+    assert sorted((key.name, key.scopes) for key in everything(world)) == [
+        ("first", (Scope.ADMIN,)),
+        ("scrape", (Scope.READ,)),
+    ]
+
+
 def test_the_first_key_does_not_come_back_once_it_is_revoked(world: World) -> None:
     secret = keys.draw()
     entry.prepare(keep_first(world, secret), world.database)

@@ -45,9 +45,11 @@ PATIENCE_SECONDS = 120
 class Running:
     """A stack and the few things that every test asks of it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, key: str | None = None) -> None:
         self.stack = stack
-        self.http = httpx.Client(base_url=stack.url, timeout=60, trust_env=False)
+        self.key = key
+        told = {"Authorization": f"Bearer {key}"} if key else {}
+        self.http = httpx.Client(base_url=stack.url, timeout=60, trust_env=False, headers=told)
 
     def submit(self, **changes: Any) -> str:
         answer = self.http.post("/jobs", json={**SPEC, **changes})
@@ -83,6 +85,11 @@ class Running:
         """Find the stack's own processes by their command line, `up` itself left out."""
         up = psutil.Process(self.up())
         return [process for process in up.children(recursive=True) if words in command_line(process)]
+
+    def log(self, service: str) -> str:
+        """Return what the API, or the first worker, has logged."""
+        name = {"worker": "worker-0"}.get(service, service)
+        return (self.stack.home / "logs" / f"{name}.log").read_text()
 
     def up(self) -> int:
         """Return the process id of `up` itself."""
@@ -129,7 +136,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @contextmanager
 def a_stack(home: Path, workers: int | None = None, **settings: str) -> Iterator[Running]:
-    """Run a stack; `settings` are set in its environment."""
+    """Run a stack; `settings` are set in its environment. Where docker-compose.yml's runs already, it is that one."""
+    from tests.e2e import composed  # which looks at this file
+
+    if composed.is_asked_for():
+        with composed.Composed() as made:
+            yield made
+        return
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {**SHORT_TIMES, **settings}.items():
             environment.setenv(name, value)

@@ -38,6 +38,9 @@ def made_smaller(text: str, running: Running) -> str:
 def run(command: list[str], folder: Path, running: Running) -> str:
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     told = {**os.environ, "PATH": beside, "GANYMEDE_URL": running.stack.url}
+    if running.key:  # the command and the SDK read it; curl is told in its own file
+        told |= {"GANYMEDE_API_KEY": running.key, "CURL_HOME": str(folder)}
+        (folder / ".curlrc").write_text(f'header = "Authorization: Bearer {running.key}"\n')
     done = subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

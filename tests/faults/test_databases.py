@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -33,14 +34,19 @@ def test_a_job_goes_on_when_postgresql_is(
     running: Running, server: Server, undisturbed: str, how: signal.Signals, record_property: Told
 ) -> None:
     record_property("rounds", ROUNDS)
+    finished: dict[str, Any] = {"job": running.submit(), "seed": 1}
+    assert_whole(running, finished["job"], undisturbed)
+    drawn = running.http.get("/sample", params=finished).content
     for _ in range(ROUNDS):
         job = running.submit()
         running.await_checkpoint(job)
+        assert running.http.get("/sample", params=finished).status_code == 200
         server.stop(how)
         away_until = time.monotonic() + AWAY_SECONDS
         while time.monotonic() < away_until:
             answer = running.http.get(f"/jobs/{job}")
             assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+            assert running.http.get("/sample", params=finished).content == drawn
         server.start()
         assert_whole(running, job, undisturbed)
 
