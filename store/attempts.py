@@ -26,13 +26,14 @@ class Attempt:
     log: str
 
 
+BEGIN = insert(attempts).values(started_at=now(), log="")
 COLUMNS = [attempts.c[name] for name in Attempt.__dataclass_fields__]
 
 
 def begin(connection: Connection, job_number: int, token: int, number: int, worker_id: str) -> None:
     """Write that a worker has claimed the job."""
-    values = {"number": number, "worker_id": worker_id, "started_at": now(), "log": ""}
-    connection.execute(insert(attempts).values(job_number=job_number, token=token, **values))
+    values = {"job_number": job_number, "token": token, "number": number, "worker_id": worker_id}
+    connection.execute(BEGIN, values)
 
 
 def say(connection: Connection, job_number: int, token: int, log: str) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, func, or_, select, update
 
 from store import attempts, checkpoints, events, metrics, previews
-from store.clock import later, now
+from store.clock import after, later, milliseconds, now
 from store.errors import LeaseLost
 from store.jobs import COLUMNS, Job, move, of_row
 from store.lifecycle import HELD, JobState
@@ -53,30 +53,6 @@ class Failure:
     retryable: bool
 
 
-def claim(connection: Connection, worker_id: str, lease: timedelta) -> Claim | None:
-    """Take the waiting job of highest priority, the oldest first; None when none waits."""
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.number == next_waiting().scalar_subquery(), jobs.c.state == JobState.QUEUED)
-        .values(
-            state=JobState.STARTING,
-            state_reason=None,
-            token=jobs.c.token + 1,
-            attempt=jobs.c.failures + 1,
-            worker_id=worker_id,
-            lease_expires_at=later(lease),
-            not_before=None,
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
-        return None
-    job = of_row(row)
-    events.append(connection, job.number, "starting", {"attempt": job.attempt, "worker": worker_id})
-    attempts.begin(connection, job.number, job.token, job.attempt, worker_id)
-    return Claim(job, job.token, lease)
-
-
 def next_waiting() -> Select[tuple[int]]:
     """Choose the job that the next claim takes, leaving out those that others are about to take."""
     return (
@@ -86,6 +62,34 @@ def next_waiting() -> Select[tuple[int]]:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
+
+
+# Built once: that takes longer than running it does, and whoever writes next waits for it.
+CLAIM = (
+    update(jobs)
+    .where(jobs.c.number == next_waiting().scalar_subquery(), jobs.c.state == JobState.QUEUED)
+    .values(
+        state=JobState.STARTING,
+        state_reason=None,
+        token=jobs.c.token + 1,
+        attempt=jobs.c.failures + 1,
+        worker_id=bindparam("worker"),
+        lease_expires_at=after(bindparam("lease", type_=BigInteger)),
+        not_before=None,
+    )
+    .returning(*COLUMNS)
+)
+
+
+def claim(connection: Connection, worker_id: str, lease: timedelta) -> Claim | None:
+    """Take the waiting job of highest priority, the oldest first; None when none waits."""
+    row = connection.execute(CLAIM, {"worker": worker_id, "lease": milliseconds(lease)}).one_or_none()
+    if row is None:
+        return None
+    job = of_row(row)
+    events.append(connection, job.number, "starting", {"attempt": job.attempt, "worker": worker_id})
+    attempts.begin(connection, job.number, job.token, job.attempt, worker_id)
+    return Claim(job, job.token, lease)
 
 
 def others_wait(connection: Connection) -> bool:

@@ -46,5 +46,14 @@ def now() -> ColumnElement[datetime]:
 
 def later(delay: timedelta) -> ColumnElement[datetime]:
     """Return the database's time `delay` from now as an SQL expression."""
-    milliseconds = literal(round(delay.total_seconds() * 1000), BigInteger)
-    return now().op("+", return_type=Instant())(milliseconds)
+    return after(literal(milliseconds(delay), BigInteger))
+
+
+def after(delay: ColumnElement[int]) -> ColumnElement[datetime]:
+    """Return the database's time so many milliseconds from now as an SQL expression."""
+    return now().op("+", return_type=Instant())(delay)
+
+
+def milliseconds(delay: timedelta) -> int:
+    """Return a delay in the database's unit of time."""
+    return round(delay.total_seconds() * 1000)

@@ -26,14 +26,14 @@ class Event:
     at: datetime
 
 
+APPEND = insert(events).values(at=now()).returning(events.c.seq)  # built once: written with most that is written
 COLUMNS = [events.c[name] for name in Event.__dataclass_fields__]
 MOST_JOBS = 200  # in one condition: SQLite reads it to a depth of 1,000
 
 
 def append(connection: Connection, job_number: int, type_: str, data: Mapping[str, Any]) -> None:
     """Write an event of a job whose row this transaction has changed, and what its webhooks are to be told of it."""
-    row = {"job_number": job_number, "type": type_, "data": dict(data), "at": now()}
-    seq = connection.execute(insert(events).values(row).returning(events.c.seq)).scalar_one()
+    seq = connection.execute(APPEND, {"job_number": job_number, "type": type_, "data": dict(data)}).scalar_one()
     outbox.write(connection, job_number, type_, data, seq)
 
 

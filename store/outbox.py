@@ -5,16 +5,17 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from store.clock import now
 from store.tables import deliveries, jobs
 
+ASKED = select(jobs.c.id, jobs.c.name, jobs.c.spec["webhooks"], now()).where(jobs.c.number == bindparam("job"))
+
 
 def write(connection: Connection, job_number: int, type_: str, data: Mapping[str, Any], seq: int) -> None:
     """Write a delivery for each webhook of the job that asks to be told of such an event."""
-    asked = select(jobs.c.id, jobs.c.name, jobs.c.spec["webhooks"], now()).where(jobs.c.number == job_number)
-    job_id, name, webhooks, at = connection.execute(asked).one()
+    job_id, name, webhooks, at = connection.execute(ASKED, {"job": job_number}).one()
     for webhook in webhooks or []:
         if type_ in webhook["events"]:
             said = {"job": job_id, "name": name, "event": seq, **data}
