@@ -15,7 +15,8 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 # The dependencies come before the code, so that an edit does not install them anew.
 
 FROM installing AS installed-api
-RUN --mount=type=cache,target=/root/.cache/pip pip --python /srv/venv/bin/python install -c constraints.txt '.[api]'
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /srv/venv/bin/python install -c constraints.txt '.[api]' \
+    && find /srv/venv -type d -name tests -prune -exec rm -r {} +
 COPY ganymede ganymede
 COPY app app
 COPY store store

@@ -11,6 +11,8 @@ MNIST_FILES = 4
 
 
 def pytest_configure() -> None:
+    if os.environ.get("GANYMEDE_TEST_COMPOSE"):  # there they are the running stack's, which docker compose reads again
+        return
     for name in [name for name in os.environ if name.startswith("GANYMEDE_") and name not in KEPT]:
         del os.environ[name]
 
