@@ -51,7 +51,7 @@ class Doorkeeper:
         held: Resources = scope["app"].state.resources
         try:
             key = scope["state"]["key"] = await _identify(held, scope)
-        except (KeyNeeded, OperationalError) as error:
+        except (KeyNeeded, AllowanceSpent, OperationalError) as error:
             await errors.answer(error)(scope, receive, send)
             return
 
@@ -87,7 +87,10 @@ async def _identify(held: Resources, scope: Scope) -> Key:
         raise KeyNeeded("every request needs an API key, as `Authorization: Bearer <key>` and nowhere else")
     scheme, _, secret = given[0].partition(" ")
     if len(given) == 1 and scheme.lower() == "bearer" and SECRET.fullmatch(secret):
-        key = await held.keyring.holder(keys.digest(secret))
+        digest = keys.digest(secret)
+        if not held.keyring.has_seen(digest):
+            await held.allowances.admit(scope["client"][0] if scope.get("client") else "")
+        key = await held.keyring.holder(digest)
         if key is not None:
             return key
     raise KeyNeeded("this is not `Bearer` and a key that is known here, neither revoked nor expired")
