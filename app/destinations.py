@@ -4,6 +4,7 @@ import asyncio
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import httpx
@@ -46,6 +47,7 @@ async def resolve(url: str, loopback: bool) -> list[Destination]:
     return [Destination(asked.copy_with(host=str(address)), host, asked.host) for address in dict.fromkeys(addresses)]
 
 
+@lru_cache(maxsize=64)  # asked of every request, mostly about the same few
 def is_loopback(host: str) -> bool:
     """Tell whether an address is of this machine alone."""
     with suppress(ValueError):
