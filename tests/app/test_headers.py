@@ -123,10 +123,7 @@ def test_no_cache_that_others_share_keeps_what_a_key_has_opened(
 
 
 def test_no_answer_says_what_it_runs_on(settings: Settings, tmp_path: Path) -> None:
-    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")
-    (image,) = re.findall(r'^CMD (\[.*"uvicorn".*\])$', dockerfile, re.MULTILINE)
-    for command in (compose(settings, tmp_path).api.command, json.loads(image)):
-        assert "--no-server-header" in command
+    assert "--no-server-header" in compose(settings, tmp_path).api.command
 
 
 @pytest.mark.parametrize("whose", ["stranger", "holder", "neighbor"])
