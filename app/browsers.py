@@ -1,6 +1,6 @@
 """Browsers: what every answer tells them, and which of their pages may ask where no key is needed."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -22,7 +22,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 INSTEAD = "ask for 127.0.0.1 or localhost, or start the service with GANYMEDE_AUTH=true and send a key"
 
 
-def with_policies(headers: Iterable[RawHeader]) -> list[RawHeader]:
+def with_policies(headers: Sequence[RawHeader]) -> list[RawHeader]:
     """Return an answer's headers and those of `ALWAYS` that it does not have itself."""
     said = dict(headers)
     return [*headers, *(each for each in ALWAYS if each[0] not in said)]

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         try:
             host = make_url(url).host if url else None
         except (ArgumentError, ValueError):
-            raise ValueError("no URL; expected `postgresql+psycopg://user:password@host:port/database`") from None
+            raise ValueError("no URL; expected `postgresql+psycopg://…` or `sqlite:///…`") from None
         if host and "@" in host:
             raise ValueError("more than one `@`; expected `%40` for each that belongs to the password")
         return url
