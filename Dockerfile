@@ -39,7 +39,7 @@ EXPOSE 8000
 HEALTHCHECK --interval=3s --timeout=5s --start-period=30s CMD ["python", "-c", \
     "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
 CMD ["uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8000", \
-    "--timeout-graceful-shutdown", "10"]
+    "--timeout-graceful-shutdown", "10", "--no-access-log", "--no-server-header"]
 
 FROM base AS worker
 COPY --from=installed-worker /srv/venv /srv/venv

@@ -27,11 +27,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
-check: setup ## Lint, format, types, and the arrows between the packages
+check: setup ## Lint, format, types, the arrows between the packages, secrets and vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/scan_secrets.py
+	$(BIN)/python .ci/audit.py
 
 test: setup ## The default suite: no GPU, network or second machine
 	$(BIN)/pytest -n auto --dist loadscope $(ARGS)

@@ -8,11 +8,12 @@ from structlog.contextvars import get_contextvars
 
 from app import documents
 from app.refusals import ScopeMissing
+from app.swagger import FILES
 from store.audit import Author
 from store.keys import Key, Scope
 
-# Health, for whoever watches the process; and the pages that say how to ask, which hold nothing of this installation.
-OPEN = frozenset({"/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+# Health, for whoever watches the process; and the page that says how to ask, which holds nothing of this installation.
+OPEN = frozenset({"/livez", "/readyz", "/openapi.json", *FILES})
 
 NEEDED: Mapping[str, Scope] = {
     "GET /jobs": Scope.READ,
@@ -57,7 +58,7 @@ SCHEME = {
     "scheme": "bearer",
     "description": "An API key. Needed wherever the service listens to other machines; on loopback alone, none is.",
 }
-REFUSALS = {"401": "KeyNeeded", "403": "ScopeMissing", "429": "AllowanceSpent"}
+REFUSALS = {"401": "KeyNeeded", "403": "ScopeMissing", "421": "Misdirected", "429": "AllowanceSpent"}
 
 
 async def _holder(request: Request) -> Key | None:

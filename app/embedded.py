@@ -117,5 +117,6 @@ def _workers(settings: Settings, count: int | None, told: Mapping[str, str]) -> 
 def _api(settings: Settings, told: Mapping[str, str]) -> Process:
     place = ["--host", settings.host, "--port", str(settings.port)]
     grace = ["--timeout-graceful-shutdown", str(STOP_PATIENCE.seconds // 2)]
-    command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", *place, *grace]
+    quiet = ["--no-server-header"]  # who asks need not know what answers
+    command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", *place, *grace, *quiet]
     return Process("API", command, told, log_path(settings, "api"), STOP_PATIENCE)

@@ -45,6 +45,8 @@ PROBLEMS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.CursorNotFound: (422, "invalid-input", "Invalid input"),
     refusals.KeyNeeded: (401, "key-needed", "API key needed"),
     refusals.ScopeMissing: (403, "scope-missing", "Not with this API key"),
+    refusals.Misdirected: (421, "misdirected", "Not for this machine"),
+    refusals.CrossSite: (403, "cross-site", "Not from this page"),
     refusals.AllowanceSpent: (429, "allowance-spent", "Too much for now"),
     refusals.InputRefused: (422, "invalid-input", "Invalid input"),
     refusals.JsonMalformed: (400, "malformed-json", "Malformed JSON"),

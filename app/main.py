@@ -17,6 +17,7 @@ from app.resources import open_resources
 from app.routes import (
     audit,
     checkpoints,
+    docs,
     events,
     families,
     health,
@@ -87,6 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,
+        docs_url=None,  # ours needs nothing from elsewhere
+        redoc_url=None,
         dependencies=[Depends(access.check_scope), Depends(refuse_unknown_parameters)],
         redirect_slashes=False,  # a redirect would be an answer that is neither a success nor a problem
     )
@@ -110,6 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         workers,
         health,
         telemetry,
+        docs,
     ):
         app.include_router(part.router)
     return app

@@ -21,6 +21,14 @@ class ScopeMissing(Refusal):
         self.scope = scope
 
 
+class Misdirected(Refusal):
+    """The request is for another machine, as it says itself, and came here all the same."""
+
+
+class CrossSite(Refusal):
+    """A page of another site would have a browser change something here."""
+
+
 class AllowanceSpent(Refusal):
     """The API key has used what it may for now; `retry_after` says when there is more."""
 

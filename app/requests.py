@@ -9,12 +9,13 @@ from typing import Annotated
 
 import structlog
 from fastapi import Depends, Request
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.browsers import with_policies
 from app.telemetry import RequestFigures
 from store import logs
 
@@ -66,7 +67,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                message["headers"] = [*with_policies(message["headers"]), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:

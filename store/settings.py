@@ -4,8 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -13,13 +15,19 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """What an operator may set, each as `GANYMEDE_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="GANYMEDE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GANYMEDE_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a secret may stand in the wrong place
+    )
 
     home: Annotated[Path, Field(description="Folder of all embedded state.")] = Path(".ganymede")
     database_url: Annotated[
         str | None,
         Field(
-            description="SQLAlchemy URL; `sqlite:///HOME/ganymede.db` when unset. PostgreSQL: `postgresql+psycopg://…`."
+            repr=False,  # it holds a password
+            description="SQLAlchemy URL; `sqlite:///HOME/ganymede.db` when unset. PostgreSQL: `postgresql+psycopg://…`.",
         ),
     ] = None
     artifacts_url: Annotated[
@@ -29,9 +37,9 @@ class Settings(BaseSettings):
             validation_alias="GANYMEDE_ARTIFACTS",
         ),
     ] = None
-    redis_url: Annotated[str, Field(description="The doorbell: `redis://host:port/0` or `redis+socket:///path`.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    redis_url: Annotated[
+        str, Field(repr=False, description="The doorbell: `redis://host:port/0` or `redis+socket:///path`.")
+    ] = "redis://127.0.0.1:6379/0"
     data_dir: Annotated[
         Path | None, Field(description="Folder of data sets, one folder each; HOME/data when unset.")
     ] = None
@@ -66,6 +74,18 @@ class Settings(BaseSettings):
         Field(description="What webhooks are signed with, `whsec_…`; made and kept in HOME/webhook-secret when unset."),
     ] = None
     redis_timeout_seconds: Annotated[Seconds, Field(description="Longest wait for the doorbell.")] = 2
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        """Refuse a URL that would be misread, without repeating it: errors of the database name the host."""
+        try:
+            host = make_url(url).host if url else None
+        except (ArgumentError, ValueError):
+            raise ValueError("no URL; expected `postgresql+psycopg://…` or `sqlite:///…`") from None
+        if host and "@" in host:
+            raise ValueError("more than one `@`; expected `%40` for each that belongs to the password")
+        return url
 
     @property
     def database(self) -> str:

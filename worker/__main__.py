@@ -3,7 +3,7 @@
 import os
 import sys
 
-from store import hosts
+from store import hosts, logs
 from store.settings import Settings
 
 
@@ -20,6 +20,7 @@ def command() -> list[str]:
 
 def main() -> None:
     """Become Celery: the process id stays, so signals sent to this worker reach it."""
+    logs.configure()
     try:
         hosts.refuse_other(Settings().database)
     except hosts.OtherHost as refusal:

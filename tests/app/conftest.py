@@ -1,5 +1,6 @@
 """A service to test, over HTTP without a network."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,11 @@ def guarded(world: World) -> Iterator[TestClient]:
 def client(world: World) -> Iterator[TestClient]:
     with TestClient(create_app(world.settings), LOOPBACK) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs Chromium")
+    return found

@@ -6,10 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from limits import RateLimitItemPerMinute
 from sqlalchemy import event, text
 from starlette.testclient import TestClient
 
-from app import keyring
+from app import allowances, keyring
 from app.access import NEEDED, OPEN
 from app.main import create_app
 from store import claims, keys
@@ -177,6 +178,50 @@ def test_a_key_that_was_seen_costs_no_look_into_the_database(guarded: TestClient
     assert seen == []
     guarded.get("/families", headers=bearer(keys.draw()))
     assert len(seen) == 1
+
+
+def test_unknown_keys_are_looked_for_so_often_and_no_more(
+    guarded: TestClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowances, "UNKNOWN_KEYS", RateLimitItemPerMinute(3))
+    (known, mine), (_, other) = world.key(Scope.READ), world.key(Scope.READ)
+    assert guarded.get("/families", headers=bearer(mine)).status_code == 200
+    guesses = [guarded.get("/families", headers=bearer(keys.draw())) for _ in range(5)]
+    assert [answer.status_code for answer in guesses] == [401, 401, 429, 429, 429]
+    assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 60
+    assert guarded.get("/families", headers=bearer(mine)).status_code == 200  # who was let in stays in
+    assert guarded.get("/families", headers=bearer(other)).status_code == 429
+    revoke(world, known)
+    assert [guarded.get("/families", headers=bearer(mine)).status_code for _ in range(2)] == [401, 429]
+    then = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: then)
+    assert guarded.get("/families", headers=bearer(other)).status_code == 200
+
+
+def test_a_flood_of_unknown_keys_costs_no_more_looks_and_no_memory(
+    guarded: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowances, "UNKNOWN_KEYS", RateLimitItemPerMinute(3))
+    held, looks = guarded.app.state.resources, []  # type: ignore[attr-defined]
+    monkeypatch.setattr(keys, "holder", lambda _, digest: looks.append(digest))
+    for _ in range(50):
+        guarded.get("/families", headers=bearer(keys.draw()))
+    assert len(looks) == 3
+    assert (len(held.keyring._memory._entries), len(held.keyring._seen)) == (0, 0)
+    assert len(held.allowances._windows.storage.storage) == 1
+
+
+def test_unknown_keys_are_counted_for_each_network_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowances, "UNKNOWN_KEYS", RateLimitItemPerMinute(1))
+    world.key(Scope.ADMIN)
+    app = create_app(world.settings.model_copy(update={"auth": True}))
+    places = ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
+    with TestClient(app, LOOPBACK) as client:
+        found = []
+        for place in places:
+            client._transport.client = (place, 50000)  # type: ignore[attr-defined]
+            found.append(client.get("/families", headers=bearer(keys.draw())).status_code)
+    assert found == [401, 429, 401, 401, 429, 401]
 
 
 def test_a_stream_ends_with_the_key_that_opened_it(world: World) -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,14 +27,6 @@ window.onload = () => {  // once every image has been decoded
   document.body.textContent = "found " + JSON.stringify(found) + " end";
 };
 </script></body>"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("needs Chromium")
-    return found
 
 
 def digest(picture: images.Pixels) -> int:

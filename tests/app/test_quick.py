@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from app.access import check_scope
 from app.main import create_app
+from app.parameters import refuse_unknown_parameters
 from app.quick import QuickRoute
-from tests.app.world import LOOPBACK, World
+from store.keys import Scope
+from tests.app.world import LOOPBACK, World, bearer
 
 WHOLE = st.sampled_from(["0", "1", "7", "-1", "07", " 1", "1_0", "1.0", "٧", "", "9" * 30, "nan", "1000", "50001"])
 VALUES: dict[str, st.SearchStrategy[str]] = {
@@ -31,6 +34,8 @@ VALUES: dict[str, st.SearchStrategy[str]] = {
 QUERIES = st.lists(
     st.sampled_from(sorted(VALUES)).flatmap(lambda name: st.tuples(st.just(name), VALUES[name])), max_size=4
 )
+
+DONE_BY_ITSELF = [check_scope, refuse_unknown_parameters]
 
 
 @pytest.fixture
@@ -71,3 +76,22 @@ def test_most_queries_are_quick(client: TestClient, world: World, monkeypatch: p
     monkeypatch.setattr("fastapi.routing.solve_dependencies", never)
     answer = client.get("/sample?seed=1&label=7&n=2&format=npz&truncation=0.5&step=latest")
     assert answer.status_code == 200
+
+
+def test_the_quick_way_does_by_itself_what_the_application_depends_on(world: World) -> None:
+    """A dependency added to the application or to a router is not called on it: teach it `QuickRoute`, then list it."""
+    contexts = list(iter_route_contexts(create_app(world.settings).routes))
+    found = {
+        context.path: [each.dependency for each in context.dependencies]
+        for context in contexts
+        if isinstance(context.original_route, QuickRoute)
+    }
+    assert set(found) == {"/sample"}
+    assert all(dependencies == DONE_BY_ITSELF for dependencies in found.values()), found
+
+
+def test_the_quick_way_refuses_a_key_that_lacks_the_scope(guarded: TestClient, world: World) -> None:
+    world.trained(100)
+    (_, read), (_, sample) = world.key(Scope.READ), world.key(Scope.SAMPLE)
+    assert guarded.get("/sample?seed=1", headers=bearer(read)).status_code == 403
+    assert guarded.get("/sample?seed=1", headers=bearer(sample)).status_code == 200

@@ -13,14 +13,22 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from ganymede.stack import free_port
+from store.settings import Settings
 
 PATIENCE_SECONDS = 60
 SECRETS = {
+    # pragma: allowlist nextline secret
     "GANYMEDE_DATABASE_URL": "postgresql+psycopg://ganymede:hush-database@127.0.0.1:1/ganymede",
     "GANYMEDE_REDIS_URL": "redis://:hush-redis@127.0.0.1:1/0",
-    "GANYMEDE_WEBHOOK_SECRET": "whsec_aHVzaC13ZWJob29rLWh1c2gtd2ViaG9vaw==",
+    "GANYMEDE_WEBHOOK_SECRET": "whsec_aHVzaC13ZWJob29rLWh1c2gtd2ViaG9vaw==",  # pragma: allowlist secret
+    "GANYMEDE_ARTIFACTS": "s3://bucket/artifacts",
+    "AWS_ENDPOINT": "http://127.0.0.1:1",
+    "AWS_REGION": "nowhere",
+    "AWS_ACCESS_KEY_ID": "hush-aws-id",
+    "AWS_SECRET_ACCESS_KEY": "hush-aws-secret",
 }
 HUSH = ("hush", "aHVzaC13ZWJob29rLWh1c2gtd2ViaG9vaw")
 SPEAK = """
@@ -119,9 +127,46 @@ def test_an_api_in_trouble_says_so_in_json_without_a_secret(tmp_path: Path) -> N
             assert client.get("/jobs").status_code == 503
             assert client.get("/nothing").status_code == 404
             assert client.get("/sample?seed=hush-query").status_code == 422
+            unready = client.get("/readyz")
+    assert [name for name, check in unready.json()["checks"].items() if check["ok"]] == []
+    assert not [word for word in HUSH if word in unready.text]
     told = lines_of(log.read_text())
     mine = [each for each in told if each.get("request_id") == "trace-7"]
-    assert [each["status"] for each in mine if each["event"] == "request"] == [503, 404, 422]
+    assert [each["status"] for each in mine if each["event"] == "request"] == [503, 404, 422, 503]
     assert not any("exception" in each for each in mine)
     assert any(each.get("logger") == "uvicorn.error" for each in told)
     assert not [word for word in HUSH if word in log.read_text()]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql+psycopg//ganymede:hush@127.0.0.1:1/ganymede", "no URL"),
+        ("postgresql+psycopg://ganymede:hush@127.0.0.1:hush/ganymede", "no URL"),  # pragma: allowlist secret
+        ("postgresql+psycopg://ganymede:my@hush@127.0.0.1:1/ganymede", "more than one `@`"),  # pragma: allowlist secret
+    ],
+)
+@pytest.mark.parametrize("command", ["worker", "uvicorn --factory app.main:create_app", "app.operate migrate"])
+def test_a_database_that_is_wrongly_named_is_not_repeated(command: str, url: str, told: str) -> None:
+    surroundings = {**os.environ, "GANYMEDE_DATABASE_URL": url}
+    started = [sys.executable, "-m", *command.split()]
+    ended = subprocess.run(started, env=surroundings, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode != 0
+    assert told in ended.stderr
+    assert "hush" not in ended.stdout + ended.stderr
+    if command.startswith("app.operate"):
+        assert "Traceback" not in ended.stderr
+    else:
+        lines_of(ended.stderr)
+
+
+def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SECRETS, "GANYMEDE_FIRST_KEY": "gm_hush"}.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.database_url == SECRETS["GANYMEDE_DATABASE_URL"]
+    assert not [word for word in HUSH if word in f"{settings!r} {settings}"]
+    monkeypatch.setenv("GANYMEDE_PORT", "hush")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert not [word for word in HUSH if word in str(refused.value)]
