@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -214,25 +214,29 @@ def test_rows_are_never_all_held_at_once(home: Home, other: Home, tmp_path: Path
 
 
 class Raced(Artifacts):
-    """Files that somebody changes when one of them has been read."""
+    """Files that somebody changes once so many of them have been read."""
 
-    def __init__(self, artifacts: Artifacts, change: Any) -> None:
-        super().__init__(artifacts.url)
-        self._changes = iter([lambda: None, change])
+    def __init__(self, url: str, reads: int, change: Callable[[], None]) -> None:
+        super().__init__(url)
+        self._left = reads
+        self._change = change
 
     def get(self, path: str) -> bytes:
-        next(self._changes, lambda: None)()
-        return super().get(path)
+        content = super().get(path)
+        self._left -= 1
+        if self._left == 0:
+            self._change()
+        return content
 
 
-def raced(home: Home, change: Any) -> Home:
-    return Home(home.folder, home.database, Raced(home.artifacts, change))
+def raced(home: Home, reads: int, change: Callable[[], None]) -> Home:
+    return Home(home.folder, home.database, Raced(home.artifacts.url, reads, change))
 
 
 def test_what_retention_removes_meanwhile_is_not_named_in_the_end(home: Home, tmp_path: Path) -> None:
     held = scenes.run(home.database, keep_checkpoints=1)
     checkpoint(home, held, 10)
-    saved = backup.save(raced(home, lambda: checkpoint(home, held, 20)), tmp_path / "today")
+    saved = backup.save(raced(home, 1, lambda: checkpoint(home, held, 20)), tmp_path / "today")
     assert saved.damaged == []
     with opened(tmp_path / "today") as kept:
         assert_whole(kept)
@@ -242,11 +246,22 @@ def test_what_retention_removes_meanwhile_is_not_named_in_the_end(home: Home, tm
 def test_what_is_written_anew_meanwhile_is_copied_anew(home: Home, tmp_path: Path) -> None:
     held = scenes.run(home.database)
     checkpoint(home, held, 10, b"before the rollback")
-    saved = backup.save(raced(home, lambda: checkpoint(home, held, 10, b"after it")), tmp_path / "today")
+    saved = backup.save(raced(home, 1, lambda: checkpoint(home, held, 10, b"after it")), tmp_path / "today")
     assert saved.damaged == []
     with opened(tmp_path / "today") as kept:
         assert_whole(kept)
         assert b"after it" in files(kept).values()
+
+
+def test_rows_are_of_the_moment_at_which_they_named_the_files(home: Home, tmp_path: Path) -> None:
+    held = scenes.run(home.database)
+    checkpoint(home, held, 10)
+    before = stored(home.database)
+    backup.save(raced(home, 2, lambda: checkpoint(home, held, 20)), tmp_path / "today")
+    assert stored(home.database) != before
+    with opened(tmp_path / "today") as kept:
+        assert stored(kept.database) == before
+        assert_whole(kept)
 
 
 def test_a_writer_that_never_rests_leaves_no_row_without_its_file(home: Home, tmp_path: Path) -> None:
