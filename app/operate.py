@@ -1,8 +1,8 @@
 """The operator's commands: `up` runs the whole stack on embedded defaults, `worker` one trainer beside it.
 
-`keys` makes, lists and revokes API keys straight on the database, the first of them too. Run as
-`python -m app.operate up`; the `ganymede` command does. It starts Redis, the workers and the API as processes of their
-own and imports none of them.
+`keys` makes, lists and revokes API keys straight on the database, the first of them too; `backup` copies all that a
+service keeps, and `restore` fills an empty one. Run as `python -m app.operate up`; the `ganymede` command does. It
+starts Redis, the workers and the API as processes of their own and imports none of them.
 """
 
 import json
@@ -22,15 +22,18 @@ from typing import Annotated
 import httpx
 import typer
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 
 from app import entry
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
 from app.entry import NoEntry
 from app.processes import POLL_SECONDS, KeepsDying, revive
 from store import audit, hosts, keys
+from store import backup as backups
 from store.audit import OPERATOR
+from store.backup import BackupRefused, Copied
 from store.database import Database
-from store.errors import KeyNotFound
+from store.errors import FilesUnavailable, KeyNotFound
 from store.keys import Allowance, Key, Scope
 from store.settings import Settings
 
@@ -91,6 +94,26 @@ def migrate() -> None:
     """Bring the database that the environment names to this version; `up` does it by itself."""
     with _plain_failures():
         Database(_settings().database).migrate()
+
+
+@operator.command()
+def backup(folder: Annotated[Path, typer.Argument(help="Not there yet, or empty.")], home: Home = None) -> None:
+    """Write all that a service keeps into a folder, while it runs; `up --home FOLDER` would run it."""
+    with _plain_failures(), backups.opened(_settings(home=home)) as source:
+        _say_copied(f"Backed up in {folder}", backups.save(source, folder))
+
+
+@operator.command()
+def restore(folder: Annotated[Path, typer.Argument(help="As `backup` wrote it.")], home: Home = None) -> None:
+    """Fill an empty database, and the artifacts beside it, from a backup, which stays as it is."""
+    with _plain_failures(), backups.opened(_settings(home=home)) as target:
+        _say_copied(f"Restored from {folder}", backups.restore(folder, target))
+
+
+def _say_copied(done: str, copied: Copied) -> None:
+    for file in copied.damaged:
+        typer.echo(f"Left out: {file.path} is missing, or its SHA-256 is not {file.sha256}.", err=True)
+    _say(f"{done}: {copied.jobs} jobs, {copied.files} files.")
 
 
 @keyring.command()
@@ -272,8 +295,11 @@ def _plain_failures() -> Iterator[None]:
     """Say what stands in the way in a line or two, without a traceback."""
     try:
         yield
-    except (CannotStart, KeepsDying, KeyNotFound, NoEntry) as error:
+    except (BackupRefused, CannotStart, FilesUnavailable, KeepsDying, KeyNotFound, NoEntry) as error:
         typer.echo(str(error), err=True)
+        raise SystemExit(1) from None
+    except OperationalError as error:
+        typer.echo(f"The database does not do as it is asked: {error.orig}", err=True)
         raise SystemExit(1) from None
 
 

@@ -56,6 +56,18 @@ def keys(context: typer.Context) -> None:
     _become(operate("keys") + context.args)
 
 
+@commands.command(context_settings=PASSED_ON)
+def backup(context: typer.Context) -> None:
+    """Write all that a service keeps into a folder, while it runs; `ganymede backup --help` lists its options."""
+    _become(operate("backup") + context.args)
+
+
+@commands.command(context_settings=PASSED_ON)
+def restore(context: typer.Context) -> None:
+    """Fill an empty service from a backup; `ganymede restore --help` lists its options."""
+    _become(operate("restore") + context.args)
+
+
 @commands.command()
 def demo(
     home: Annotated[Path, typer.Option(help="Where the stack keeps its state.")] = Path(".ganymede/demo"),

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,13 @@ class Database:
         """Raise unless the database answers."""
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+
+    def seal(self) -> None:
+        """Close, and leave a SQLite file that is whole without a log beside it; nobody else may have it open."""
+        self.close()
+        with closing(sqlite3.connect(str(self.url.database))) as connection:
+            (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        assert mode == "delete", mode
 
     def close(self) -> None:
         """Close every connection."""

@@ -217,6 +217,20 @@ MUTANTS = (
         "tests/app/test_access.py",
     ),
     Mutant(
+        "a backup is content with files that went while it was made",
+        "store/backup.py",
+        "            if failed <= missed:",
+        "            if True:",
+        "tests/store/test_backup.py",
+    ),
+    Mutant(
+        "a restored service gives numbers again",
+        "store/pouring.py",
+        "        if each.autoincrement_column is not None:",
+        "        if False:",
+        "tests/store/test_backup.py",
+    ),
+    Mutant(
         "images cost nothing",
         "app/pictures.py",
         "    if holder is not None:",

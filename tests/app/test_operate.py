@@ -1,22 +1,27 @@
 """The operator's commands: what they refuse, in plain words, and what the parts of the stack are told."""
 
+import hashlib
 import json
 import os
 import socket
 import stat
 import subprocess
 import sys
+import time
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app import destinations, embedded, operate
 from app.embedded import compose
-from store import audit, keys
+from store import audit, backup, claims, keys
+from store.backup import BackupRefused
 from store.database import Database
 from store.keys import Scope
 from store.settings import Settings
+from tests.store import scenes
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +92,82 @@ def test_a_key_is_made_listed_and_revoked_at_the_command_line(tmp_path: Path) ->
         assert [entry.action for entry in audit.page(connection, None, 9)[0]] == ["key.revoke", "key.create"]
     database.close()
     assert_refused(run("keys", "revoke", "nobody's", *home), "no key nobody's")
+
+
+def fill(home: Path, points: int = 1) -> str:
+    """Leave a job with a checkpoint of one file, and metric points, in a home; return where the file lies."""
+    with backup.opened(Settings(home=home)) as made:
+        made.database.migrate()
+        held = scenes.run(made.database)
+        folder = f"jobs/{held.job.id}/attempt-{held.token}/checkpoints/10"
+        made.artifacts.put(f"{folder}/card.json", b"{}")
+        files = {"card.json": {"sha256": hashlib.sha256(b"{}").hexdigest(), "size": 2}}
+        with made.database.write() as connection:
+            claims.checkpoint(connection, held, 10, folder, files, scenes.CARD)
+            steps = (
+                "WITH RECURSIVE steps (step) AS (SELECT 1 UNION ALL SELECT step + 1 FROM steps WHERE step < :points)"
+            )
+            connection.execute(
+                text(f"INSERT INTO metrics {steps} SELECT 1, 'd_loss', step, 0.5 FROM steps"), {"points": points}
+            )
+    return f"{folder}/card.json"
+
+
+def test_a_backup_is_made_and_restored_at_the_command_line(tmp_path: Path) -> None:
+    path = fill(tmp_path / "home")
+    today, other = str(tmp_path / "backups" / "today"), ("--home", str(tmp_path / "other"))
+    home = ("--home", str(tmp_path / "home"))
+    assert run("backup", today, *home).stdout == f"Backed up in {today}: 1 jobs, 1 files.\n"
+    assert_refused(run("backup", today, *home), "is not empty")
+    assert run("restore", today, *other).stdout == f"Restored from {today}: 1 jobs, 1 files.\n"
+    assert_refused(run("restore", today, *other), "is in use: it has rows of jobs")
+    (tmp_path / "home" / "artifacts" / path).write_text("{ }")
+    damaged = run("backup", str(tmp_path / "damaged"), *home)
+    assert (damaged.returncode, damaged.stdout.endswith("1 jobs, 0 files.\n")) == (0, True)
+    assert f"Left out: {path}" in damaged.stderr
+
+
+def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:
+    away = {"GANYMEDE_HOME": str(tmp_path), "GANYMEDE_DATABASE_URL": f"postgresql+psycopg://x@/x?host={tmp_path}"}
+    assert_refused(run("backup", str(tmp_path / "today"), **away), "The database does not do as it is asked")
+
+
+def is_read(pipe: Path) -> bool:
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # nobody has it open
+        return False
+    return True
+
+
+def is_poured(folder: Path) -> bool:
+    """Tell whether rows are on their way into a database, whose empty tables take less than this."""
+    return any(log.stat().st_size > 2_000_000 for log in folder.glob("*.half/*.db-wal"))
+
+
+@pytest.mark.parametrize("moment", ["files", "rows"])
+def test_a_killed_backup_leaves_nothing_to_be_taken_for_one(moment: str, tmp_path: Path) -> None:
+    path = tmp_path / "home" / "artifacts" / fill(tmp_path / "home", 300_000)
+    if moment == "files":  # copying lasts for as long as nobody writes
+        path.unlink()
+        os.mkfifo(path)
+    words = [sys.executable, "-m", "app.operate", "backup", str(tmp_path / "today"), "--home", str(tmp_path / "home")]
+    process = subprocess.Popen(words, cwd=ROOT)
+    try:
+        while not (is_read(path) if moment == "files" else is_poured(tmp_path)):
+            assert process.poll() is None, "it was over before it was killed"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "today").exists()
+    (half,) = tmp_path.glob("today.*.half")
+    for folder in (half, *(found for found in half.rglob("*") if found.is_dir())):
+        with backup.opened(Settings(home=tmp_path / "other")) as other:
+            with pytest.raises(BackupRefused, match="is no backup"):
+                backup.restore(folder, other)
+        with backup.opened(Settings(home=folder)) as started:
+            assert started.database.revisions()[0] is None
 
 
 def test_a_socket_lies_in_a_short_private_folder_when_home_is_deep(tmp_path: Path) -> None:

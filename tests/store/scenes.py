@@ -7,14 +7,16 @@ from typing import Any
 from sqlalchemy import select, update
 
 from ganmodels.specs import SPEC, Knobs
-from store import claims, jobs, tables
+from store import aliases, attempts, audit, claims, jobs, keys, tables, workers
 from store.claims import Claim
 from store.database import Database
 from store.jobs import Job
 from store.lifecycle import JobState
+from store.previews import Picture
 
 LEASE = timedelta(minutes=1)
 CARD = {"serves": ["images", "labels"], "metrics": {}}
+HOOKED = [{"url": "https://example.org/hook", "events": ["running"]}]
 FILES = {"state.safetensors": {"sha256": "0" * 64, "size": 3}}
 
 
@@ -96,6 +98,22 @@ def told(database: Database, job: Job) -> list[tuple[str, Mapping[str, Any]]]:
     chosen = select(tables.events.c.type, tables.events.c.data).where(tables.events.c.job_number == job.number)
     with database.read() as connection:
         return [(type_, data) for type_, data in connection.execute(chosen.order_by(tables.events.c.seq))]
+
+
+def fill(database: Database) -> None:
+    """Leave a row in every table; no file."""
+    held = run(database, webhooks=HOOKED)
+    with database.write() as connection:
+        jobs.submit(connection, spec(), "key")
+        claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
+        claims.checkpoint(connection, held, 5, "folder", FILES, CARD)
+        claims.preview(connection, held, 5, Picture("path", "0" * 64, 80, 80, None))
+        aliases.put(connection, "default", held.job.id, 5)
+        workers.announce(connection, "worker-1", "host", 7, "cpu")
+        key = keys.add(connection, keys.draw(), "mine", [keys.Scope.ADMIN])
+        audit.append(connection, audit.OPERATOR, "create key", key.id)
+        attempts.count_failure(connection, "io")
+    assert all(dump(database).values())
 
 
 def dump(database: Database) -> dict[str, list[tuple[Any, ...]]]:

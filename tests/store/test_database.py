@@ -12,13 +12,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from store import aliases, attempts, audit, checkpoints, claims, jobs, keys, tables, workers
+from store import aliases, audit, checkpoints, claims, jobs, keys, tables, workers
 from store.clock import later, now
 from store.database import MIGRATIONS, Database
 from store.previews import Picture
 from tests.store import scenes
-
-HOOKED = [{"url": "https://example.org/hook", "events": ["running"]}]
 
 
 def test_a_transaction_that_raises_leaves_no_trace(database: Database) -> None:
@@ -76,7 +74,7 @@ def test_a_second_writer_of_one_job_waits_for_the_first(database: Database) -> N
 
 
 def test_deleting_a_job_deletes_all_that_belongs_to_it(database: Database) -> None:
-    held, kept = scenes.run(database, webhooks=HOOKED), scenes.submit(database)
+    held, kept = scenes.run(database, webhooks=scenes.HOOKED), scenes.submit(database)
     with database.write() as connection:
         jobs.submit(connection, scenes.spec(), "key")
         claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
@@ -126,31 +124,15 @@ def alembic(database: Database) -> Iterator[Config]:
         connection.commit()
 
 
-def fill(database: Database) -> None:
-    """Leave a row in every table."""
-    held = scenes.run(database, webhooks=HOOKED)
-    with database.write() as connection:
-        jobs.submit(connection, scenes.spec(), "key")
-        claims.report(connection, held, 5, [(5, {"d_loss": 0.5})])
-        claims.checkpoint(connection, held, 5, "folder", scenes.FILES, scenes.CARD)
-        claims.preview(connection, held, 5, Picture("path", "0" * 64, 80, 80, None))
-        aliases.put(connection, "default", held.job.id, 5)
-        workers.announce(connection, "worker-1", "host", 7, "cpu")
-        key = keys.add(connection, keys.draw(), "mine", [keys.Scope.ADMIN])
-        audit.append(connection, audit.OPERATOR, "create key", key.id)
-        attempts.count_failure(connection, "io")
-    assert all(scenes.dump(database).values())
-
-
 def test_migrations_go_up_and_down_and_up_again_with_rows_in_the_tables(empty_database: Database) -> None:
     empty_database.migrate()
-    fill(empty_database)
+    scenes.fill(empty_database)
     with alembic(empty_database) as config:
         command.downgrade(config, "base")
     assert set(inspect(empty_database.engine).get_table_names()) == {"alembic_version"}
     assert empty_database.revisions()[0] is None
     empty_database.migrate()
-    fill(empty_database)
+    scenes.fill(empty_database)
 
 
 def test_the_jobs_that_begin_with_another_s_checkpoint_are_found_after_a_migration(empty_database: Database) -> None:
@@ -169,7 +151,7 @@ def test_the_jobs_that_begin_with_another_s_checkpoint_are_found_after_a_migrati
 
 def test_migrating_what_is_migrated_changes_nothing(empty_database: Database) -> None:
     empty_database.migrate()
-    fill(empty_database)
+    scenes.fill(empty_database)
     before = scenes.dump(empty_database)
     empty_database.migrate()
     assert scenes.dump(empty_database) == before
@@ -189,7 +171,7 @@ def test_processes_that_start_together_migrate_once(empty_url: str, empty_databa
         processes.map(migrate, [empty_url] * 3, chunksize=1)
     found, expected = empty_database.revisions()
     assert found == expected
-    fill(empty_database)
+    scenes.fill(empty_database)
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(empty_database: Database) -> None:
