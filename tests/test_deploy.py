@@ -128,9 +128,3 @@ def test_promtool_accepts_the_configuration_and_the_rules() -> None:
 def test_promtool_accepts_what_is_told(exposition: str) -> None:
     answer = promtool("check", "metrics", said=exposition)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-
-
-def test_the_image_does_not_say_what_it_runs_on() -> None:
-    dockerfile = (DEPLOY.parent / "Dockerfile").read_text(encoding="utf-8")
-    (command,) = re.findall(r'^CMD (\[.*"uvicorn".*\])$', dockerfile, re.MULTILINE)
-    assert "--no-server-header" in json.loads(command)

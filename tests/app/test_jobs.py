@@ -425,7 +425,7 @@ def test_the_answer_is_sent_after_the_commit(world: World) -> None:
         "path": "/jobs",
         "raw_path": b"/jobs",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
         "scheme": "http",
         "server": ("127.0.0.1", 80),
     }

@@ -144,6 +144,11 @@ def test_every_line_of_the_logs_is_an_event_that_names_what_it_is_about(running:
     assert any(event.get("logger", "").startswith("celery") for event in told["worker"])
 
 
+def test_no_answer_says_what_the_service_runs_on(running: Running) -> None:
+    for path in ("/livez", "/jobs", "/nowhere"):
+        assert "Server" not in running.http.get(path).headers
+
+
 def test_jobs_start_without_the_doorbell(running: Running) -> None:
     kill_all(running.processes("redis-server"))
     job = running.submit(total_steps=20)
