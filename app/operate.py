@@ -27,10 +27,10 @@ from app import entry
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
 from app.entry import NoEntry
 from app.processes import POLL_SECONDS, KeepsDying, revive
-from store import audit, hosts, keys
+from store import artifacts, audit, hosts, keys
 from store.audit import OPERATOR
 from store.database import Database
-from store.errors import KeyNotFound
+from store.errors import FilesUnavailable, KeyNotFound
 from store.keys import Allowance, Key, Scope
 from store.settings import Settings
 
@@ -72,6 +72,7 @@ def up(
             database.migrate()
             entry.prepare(settings, database)
             database.close()
+            artifacts.check_access(settings.artifacts)
             _run(settings, compose(settings, sockets, workers))
 
 
@@ -272,7 +273,7 @@ def _plain_failures() -> Iterator[None]:
     """Say what stands in the way in a line or two, without a traceback."""
     try:
         yield
-    except (CannotStart, KeepsDying, KeyNotFound, NoEntry) as error:
+    except (CannotStart, FilesUnavailable, KeepsDying, KeyNotFound, NoEntry) as error:
         typer.echo(str(error), err=True)
         raise SystemExit(1) from None
 

@@ -10,6 +10,10 @@ KEPT = {"GANYMEDE_DATA_DIR"}  # where data sets lie is a fact of the machine, no
 MNIST_FILES = 4
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--artifacts", choices=["folder", "s3"], default="folder", help="where the e2e tests keep files")
+
+
 def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith("GANYMEDE_") and name not in KEPT]:
         del os.environ[name]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from ganymede.stack import Stack, operate
+from tests.store import s3
 
 Found = TypeVar("Found")
 
@@ -121,6 +123,18 @@ def eventually(look: Callable[[], Found | None], what: str, seconds: float = PAT
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _bucket(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep the files of every stack in a bucket, where the command line says so."""
+    if request.config.getoption("artifacts") == "folder":
+        yield
+        return
+    with s3.running() as server, pytest.MonkeyPatch.context() as environment:
+        server.told_to(environment)
+        environment.setenv("GANYMEDE_ARTIFACTS", f"s3://{s3.BUCKET}")
+        yield
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with a_stack(tmp_path_factory.mktemp("home")) as made:
@@ -130,6 +144,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @contextmanager
 def a_stack(home: Path, workers: int | None = None, **settings: str) -> Iterator[Running]:
     """Run a stack; `settings` are set in its environment."""
+    if bucket := os.environ.get("GANYMEDE_ARTIFACTS"):
+        settings = {"GANYMEDE_ARTIFACTS": f"{bucket}/{uuid.uuid4()}", **settings}  # a stack sweeps what is not its own
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {**SHORT_TIMES, **settings}.items():
             environment.setenv(name, value)
