@@ -19,7 +19,7 @@ CHECKS = "checks"  # the folder of what is written only to see whether it can be
 HALF = re.compile(r"#\d+$")  # how LocalStore names a file until it is whole
 ANSWER = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)  # what is wrong, as a bucket says it
 NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound")
-METADATA = "/latest/"  # where a machine at Amazon's is asked for a key when there is no other
+METADATA = "/latest/api/token"  # where a machine at Amazon's is asked for a key when there is no other
 
 # How long a bucket may say nothing, which it also does while a file is sent to it (100 MB at 2 MB/s take most of a
 # minute), and how long it is asked again where it answers with a fault; a worker's attempts come on top of that.

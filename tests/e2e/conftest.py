@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -121,6 +122,20 @@ def eventually(look: Callable[[], Found | None], what: str, seconds: float = PAT
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.1)
     return found
+
+
+def kill_all(processes: list[psutil.Process]) -> None:
+    assert processes
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=10)
+
+
+def final_digest(running: Running, job: str) -> str:
+    """Read what a finished job has learned, as one number."""
+    newest = running.items(f"/jobs/{job}/checkpoints")[0]
+    assert newest["step"] == running.job(job)["progress"]["total_steps"]
+    return str(newest["files"]["state.safetensors"]["sha256"])
 
 
 @pytest.fixture(scope="session", autouse=True)

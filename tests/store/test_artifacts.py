@@ -10,6 +10,7 @@ import pytest
 
 from store.artifacts import CHUNK_BYTES, Artifacts
 from store.errors import ArtifactNotFound, FilesUnavailable
+from tests.store import s3
 
 LARGE = 8 << 20
 
@@ -57,6 +58,23 @@ def test_a_missing_file_is_not_found(artifacts: Artifacts, path: str) -> None:
         artifacts.get(path)
     with pytest.raises(ArtifactNotFound, match=path):
         artifacts.stream(path)  # at once, before the first piece is asked for
+
+
+def test_a_folder_that_is_gone_is_unavailable_and_no_file_is_missing(folder: Artifacts) -> None:
+    Path(folder.url).rmdir()
+    with pytest.raises(FilesUnavailable):
+        folder.get("jobs/1/card.json")
+
+
+@pytest.mark.integration
+def test_a_bucket_that_is_gone_is_unavailable_and_no_file_is_missing(
+    bucket: s3.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.told_to(monkeypatch)
+    artifacts = Artifacts("s3://missing")
+    for call in (lambda: artifacts.get("file"), lambda: artifacts.stream("file"), lambda: artifacts.put("file", b"")):
+        with pytest.raises(FilesUnavailable, match="NoSuchBucket"):
+            call()
 
 
 def test_an_empty_store_and_a_full_one_answer(artifacts: Artifacts) -> None:
