@@ -24,6 +24,7 @@ LARGE = b"7" * (12 << 20)
 NOWHERE = f"http://127.0.0.1:{free_port()}"
 UNSET = ""
 NO_KEY = {**dict.fromkeys(s3.OWNER, UNSET), "AWS_METADATA_ENDPOINT": NOWHERE}
+RETRIES = 10  # of obstore, where it is given the time
 SLOW_SECONDS = 10.0  # after which a bucket that nobody has given up answers, and the test is lost
 
 
@@ -131,7 +132,7 @@ def test_a_bucket_that_does_not_do_as_asked_is_given_up(fault: str, call: str, m
     with a_bucket(fault, monkeypatch) as bucket:
         with pytest.raises(FilesUnavailable, match="s3://files") as said:
             ASKED[call](Artifacts("s3://files"))
-        assert bucket.asked
+        assert 0 < len(bucket.asked) < RETRIES
         assert not bucket.waited_for
     assert "\n" not in str(said.value)
 
