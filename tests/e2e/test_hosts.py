@@ -64,7 +64,8 @@ class Host:
             yield started
         finally:
             started.terminate()
-            started.wait(60)
+            for stuck in psutil.wait_procs([started], timeout=30)[1]:
+                stuck.kill()
 
 
 @pytest.fixture(scope="module")
