@@ -10,10 +10,10 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test integration faults compose-check demo up env bench bench-serving bench-papers mutants clean
+.PHONY: help setup check test integration e2e-s3 faults compose-check demo up env bench bench-serving bench-papers mutants clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Create .venv and install the pinned dependencies
 	@:
@@ -40,6 +40,9 @@ test: setup ## The default suite: no GPU, network or second machine
 
 integration: setup ## A real Redis, a real worker process and the whole stack over HTTP
 	$(BIN)/pytest -m "(integration or e2e) and not faults" $(ARGS)
+
+e2e-s3: setup ## The whole stack over HTTP again, with its files on an S3 server
+	$(BIN)/pytest -m e2e --artifacts s3 $(ARGS)
 
 faults: setup ## Kill, freeze and starve a running stack on purpose, again and again; some 30 minutes
 	$(BIN)/pytest -m faults tests/faults $(ARGS)

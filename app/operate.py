@@ -28,7 +28,7 @@ from app import entry
 from app.embedded import CannotStart, Embedded, compose, log_path, service_url
 from app.entry import NoEntry
 from app.processes import POLL_SECONDS, KeepsDying, revive
-from store import audit, hosts, keys
+from store import artifacts, audit, hosts, keys
 from store import backup as backups
 from store.audit import OPERATOR
 from store.backup import BackupRefused, Copied
@@ -75,6 +75,7 @@ def up(
             database.migrate()
             entry.prepare(settings, database)
             database.close()
+            artifacts.check_access(settings.artifacts)
             _run(settings, compose(settings, sockets, workers))
 
 

@@ -10,6 +10,10 @@ KEPT = {"GANYMEDE_DATA_DIR"}  # where data sets lie is a fact of the machine, no
 MNIST_FILES = 4
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--artifacts", choices=["folder", "s3"], default="folder", help="where the e2e tests keep files")
+
+
 def pytest_configure() -> None:
     if os.environ.get("GANYMEDE_TEST_COMPOSE"):  # there they are the running stack's, which docker compose reads again
         return

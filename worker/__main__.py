@@ -3,7 +3,8 @@
 import os
 import sys
 
-from store import hosts, logs
+from store import artifacts, hosts, logs
+from store.errors import FilesUnavailable
 from store.settings import Settings
 
 
@@ -21,9 +22,11 @@ def command() -> list[str]:
 def main() -> None:
     """Become Celery: the process id stays, so signals sent to this worker reach it."""
     logs.configure()
+    settings = Settings()
     try:
-        hosts.refuse_other(Settings().database)
-    except hosts.OtherHost as refusal:
+        hosts.refuse_other(settings.database)
+        artifacts.check_access(settings.artifacts)
+    except (hosts.OtherHost, FilesUnavailable) as refusal:
         sys.exit(str(refusal))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Celery's banner and farewell; the log is standard error
     os.execv(sys.executable, command())

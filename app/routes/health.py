@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from fastapi import APIRouter
-from obstore.exceptions import BaseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.documents import Alive, Check, Readiness, problems
@@ -39,7 +38,7 @@ def readyz(held: Held) -> Readiness:
 def _try(part: Callable[[], None]) -> Check:
     try:
         part()
-    except (SQLAlchemyError, BaseError, OSError, RuntimeError) as error:
+    except (SQLAlchemyError, OSError, RuntimeError) as error:
         return Check(ok=False, detail=f"{type(error).__name__}: {str(error).splitlines()[0]}")
     return Check(ok=True, detail="answers")
 

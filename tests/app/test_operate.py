@@ -71,6 +71,12 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert_refused(run_up("--home", str(tmp_path), GANYMEDE_LEASE_SECONDS="soon"), "GANYMEDE_LEASE_SECONDS")
 
 
+def test_artifacts_that_cannot_be_kept_are_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = run_up("--home", str(tmp_path / "home"), "--port", "0", GANYMEDE_ARTIFACTS=str(tmp_path / "file"))
+    assert_refused(answer, f"The artifacts cannot be used: {tmp_path / 'file'}: ")
+
+
 def test_a_key_is_made_listed_and_revoked_at_the_command_line(tmp_path: Path) -> None:
     home = ("--home", str(tmp_path))
     made = run("keys", "create", "lab 3", "--scope", "train", "--scope", "sample", "--expires-in-days", "30", *home)

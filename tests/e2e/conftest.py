@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import psutil
 import pytest
 
 from ganymede.stack import Stack, operate
+from tests.store import s3
 
 Found = TypeVar("Found")
 
@@ -128,6 +131,32 @@ def eventually(look: Callable[[], Found | None], what: str, seconds: float = PAT
     return found
 
 
+def kill_all(processes: list[psutil.Process]) -> None:
+    assert processes
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=10)
+
+
+def final_digest(running: Running, job: str) -> str:
+    """Read what a finished job has learned, as one number."""
+    newest = running.items(f"/jobs/{job}/checkpoints")[0]
+    assert newest["step"] == running.job(job)["progress"]["total_steps"]
+    return str(newest["files"]["state.safetensors"]["sha256"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bucket(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep the files of every stack in a bucket, where the command line says so."""
+    if request.config.getoption("artifacts") == "folder":
+        yield
+        return
+    with s3.running() as server, pytest.MonkeyPatch.context() as environment:
+        server.told_to(environment)
+        environment.setenv("GANYMEDE_ARTIFACTS", f"s3://{s3.BUCKET}")
+        yield
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with a_stack(tmp_path_factory.mktemp("home")) as made:
@@ -143,6 +172,8 @@ def a_stack(home: Path, workers: int | None = None, **settings: str) -> Iterator
         with composed.Composed() as made:
             yield made
         return
+    if bucket := os.environ.get("GANYMEDE_ARTIFACTS"):
+        settings = {"GANYMEDE_ARTIFACTS": f"{bucket}/{uuid.uuid4()}", **settings}  # a stack sweeps what is not its own
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {**SHORT_TIMES, **settings}.items():
             environment.setenv(name, value)

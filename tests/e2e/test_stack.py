@@ -1,14 +1,13 @@
 """The walk from a posted job to served images, on real processes, through stops, kills and restarts."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import ENDLESS, Running, eventually
+from tests.e2e.conftest import ENDLESS, Running, eventually, final_digest, kill_all
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -166,22 +165,9 @@ def attempts_that(were: str, told: list[dict[str, Any]]) -> set[tuple[str, str, 
     return {(event["worker"], event["job"], event["token"]) for event in told if event["event"] == f"attempt {were}"}
 
 
-def kill_all(processes: list[psutil.Process]) -> None:
-    assert processes
-    for process in processes:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(processes, timeout=10)
-
-
 def has_torch(process: psutil.Process) -> bool:
     return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
 
 
 def told_of(running: Running, job: str) -> list[str]:
     return [event["type"] for event in running.items(f"/jobs/{job}/events")]
-
-
-def final_digest(running: Running, job: str) -> str:
-    newest = running.items(f"/jobs/{job}/checkpoints")[0]
-    assert newest["step"] == running.job(job)["progress"]["total_steps"]
-    return str(newest["files"]["state.safetensors"]["sha256"])

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.e2e import conftest as e2e
-from tests.e2e.conftest import Running
+from tests.e2e.conftest import Running, final_digest
 from tests.store.conftest import database, database_url, migrated_file, server
 from tests.store.postgres import Server, binaries
 from tests.store.postgres import running as postgresql
 
-__all__ = ["database", "database_url", "migrated_file", "server"]
+__all__ = ["database", "database_url", "final_digest", "migrated_file", "server"]
 
 FINISHED = ("succeeded", "failed", "cancelled")
 SHORT = {
@@ -85,13 +85,6 @@ def undisturbed(running: Running) -> str:
     job = running.submit()
     assert running.await_state(job, *FINISHED)["state"] == "succeeded"
     return final_digest(running, job)
-
-
-def final_digest(running: Running, job: str) -> str:
-    """Read what a finished job has learned, as one number."""
-    newest = running.items(f"/jobs/{job}/checkpoints")[0]
-    assert newest["step"] == running.job(job)["progress"]["total_steps"]
-    return str(newest["files"]["state.safetensors"]["sha256"])
 
 
 def assert_whole(running: Running, job: str, digest: str) -> None:

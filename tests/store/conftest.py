@@ -1,6 +1,7 @@
-"""Both databases, each migrated once per session and empty at the start of every test."""
+"""Both databases and both kinds of artifacts, each made once per session and empty at the start of every test."""
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from store.artifacts import Artifacts
 from store.database import Database
-from tests.store import postgres
+from tests.store import postgres, s3
 
 ON_SQLITE = pytest.param("sqlite", id="sqlite")
 ON_POSTGRESQL = pytest.param("postgresql", id="postgresql", marks=pytest.mark.integration)
@@ -85,3 +87,17 @@ def empty_database(empty_url: str) -> Iterator[Database]:
     database = Database(empty_url)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[s3.Server]:
+    with s3.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.integration)])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+    if request.param == "folder":
+        return Artifacts(str(tmp_path / "artifacts"))
+    request.getfixturevalue("bucket").told_to(monkeypatch)
+    return Artifacts(f"s3://{s3.BUCKET}/{uuid.uuid4()}")

@@ -29,7 +29,7 @@ def binaries() -> Path | None:
 class Server:
     """One server in a folder of its own, which can be ended in several ways and started again."""
 
-    def __init__(self, programs: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, programs: Path, folder: Path, environment: Mapping[str, str], address: str) -> None:
         self._folder = folder
         self._environment = environment
         self._who: dict[str, Any] = {}
@@ -39,9 +39,12 @@ class Server:
         initdb = [programs / "initdb", "--pgdata", folder / "data", "--username", "ganymede", "--auth", "trust"]
         options = ["--no-sync", "--encoding", "UTF8", "--locale", "C"]
         subprocess.run([*initdb, *options], cwd=folder, check=True, capture_output=True, **self._who)
+        if address:
+            with (folder / "data" / "pg_hba.conf").open("a") as access:
+                access.write(f"host all ganymede {address}/24 trust\n")
         careless = [f"-c{setting}=off" for setting in ("fsync", "full_page_writes")]  # a crash of the machine aside
-        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", *careless]
-        self.url = f"postgresql+psycopg://ganymede@/{{}}?host={folder}"
+        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", address, *careless]
+        self.url = f"postgresql+psycopg://ganymede@/{{}}?host={address or folder}"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -71,10 +74,10 @@ class Server:
 
 
 @contextmanager
-def running(programs: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Start a server on a Unix socket; its `url` has a hole where the database's name goes."""
+def running(programs: Path, environment: Mapping[str, str] | None = None, address: str = "") -> Iterator[Server]:
+    """Start a server on a Unix socket, or an address; its `url` has a hole where the database's name goes."""
     folder = Path(tempfile.mkdtemp(prefix="ganymede-pg-", dir="/tmp"))  # a socket's path must be short
-    server = Server(programs, folder, environment or {})
+    server = Server(programs, folder, environment or {}, address)
     server.start()
     try:
         yield server

@@ -1,9 +1,5 @@
 """Files that no row points at are removed, and no other."""
 
-from pathlib import Path
-
-import pytest
-
 from store import claims, jobs
 from store.artifacts import Artifacts
 from store.claims import Claim
@@ -11,11 +7,6 @@ from store.database import Database
 from store.previews import Picture
 from store.sweeping import sweep
 from tests.store import scenes
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Artifacts:
-    return Artifacts(str(tmp_path / "artifacts"))
 
 
 def attempt(held: Claim) -> str:
