@@ -92,6 +92,10 @@ class Database:
             found = MigrationContext.configure(connection).get_current_revision()
         return found, ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
+    def knows(self, revision: str) -> bool:
+        """Tell whether this code has the migration; it lacks those of later versions."""
+        return revision in {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+
     def ping(self) -> None:
         """Raise unless the database answers."""
         with self.read() as connection:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from app.main import create_app
@@ -208,6 +209,16 @@ def test_a_database_without_tables_is_not_ready(settings: Settings) -> None:
         assert client.get("/livez").status_code == 200
         Database(settings.database).migrate()
         assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(("found", "status"), [("0001", 503), ("9999", 200)], ids=["an earlier", "a later"])
+def test_ready_on_the_tables_of_a_later_version_and_of_no_earlier_one(
+    client: TestClient, world: World, found: str, status: int
+) -> None:
+    assert client.get("/readyz").status_code == 200
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :found"), {"found": found})
+    assert client.get("/readyz").status_code == status
 
 
 def test_a_missing_folder_of_artifacts_is_not_ready(client: TestClient, world: World) -> None:
