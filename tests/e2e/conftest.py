@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from ganymede.stack import Stack, operate
+from tests.conftest import KEPT
 from tests.store import s3
 
 Found = TypeVar("Found")
@@ -175,6 +176,8 @@ def a_stack(home: Path, workers: int | None = None, **settings: str) -> Iterator
     if bucket := os.environ.get("GANYMEDE_ARTIFACTS"):
         settings = {"GANYMEDE_ARTIFACTS": f"{bucket}/{uuid.uuid4()}", **settings}  # a stack sweeps what is not its own
     with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("GANYMEDE_") and name not in KEPT]:
+            environment.delenv(name)  # set for a stack that runs beside this one
         for name, value in {**SHORT_TIMES, **settings}.items():
             environment.setenv(name, value)
         root = str(Path(__file__).parents[2])

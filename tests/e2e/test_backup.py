@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import composed
 from tests.e2e.conftest import Running, a_stack
 from tests.e2e.test_stack import FINISHED, final_digest, told_of
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(composed.is_asked_for(), reason="a second stack cannot stand beside docker-compose.yml's"),
 ]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
