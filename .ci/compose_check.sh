@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Ports of its own, faults found in seconds, and the data sets of this machine.
-export GANYMEDE_PORTS=18700-18701 PROMETHEUS_PORT=18790 COMPOSE_PROJECT_NAME=ganymede-check
+export GANYMEDE_PORT=18700 GANYMEDE_PORT2=18701 PROMETHEUS_PORT=18790 COMPOSE_PROJECT_NAME=ganymede-check
 export GANYMEDE_POLL_SECONDS=1 GANYMEDE_RETRY_SECONDS=0.5 GANYMEDE_LEASE_SECONDS=15 GANYMEDE_HEARTBEAT_SECONDS=1
 # What `ganymede up` must pass too, and what only containers have. The others in tests/e2e start stacks of their own.
 files="tests/e2e/test_compose.py tests/e2e/test_stack.py tests/e2e/test_readme.py tests/e2e/test_families.py"

@@ -1,10 +1,14 @@
 """What Prometheus is told: true, bounded, and told even while the database is away."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -179,3 +183,10 @@ def test_a_database_that_hangs_keeps_one_scrape_and_nobody_else(
         finally:
             over.set()
         assert hanging.result(10)["ganymede_database_up",] == 1
+
+
+def test_onnx_runtime_tells_nobody_of_its_use(tmp_path: Path) -> None:
+    """Its sender would keep the machine's id and what waits to be sent in the user's cache folder."""
+    told = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", "import app.main"], env=told, check=True, timeout=60)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -83,7 +83,7 @@ class Composed(Running):
         return [each for each in found if each.name() not in INITS and words in command_line(each)]
 
     def log(self, service: str) -> str:
-        return compose("logs", "--no-log-prefix", "--no-color", service)
+        return compose("--ansi", "never", "logs", "--no-log-prefix", service)
 
     def __enter__(self) -> Self:
         await_well()
