@@ -39,13 +39,13 @@ test: setup ## The default suite: no GPU, network or second machine
 	$(BIN)/pytest -n auto --dist loadscope $(ARGS)
 
 integration: setup ## A real Redis, a real worker process and the whole stack over HTTP
-	$(BIN)/pytest -m "(integration or e2e) and not faults" $(ARGS)
+	$(BIN)/pytest -m "(integration or e2e) and not faults" -n 2 --dist loadscope $(ARGS)
 
 e2e-s3: setup ## The whole stack over HTTP again, with its files on an S3 server
 	$(BIN)/pytest -m e2e --artifacts s3 $(ARGS)
 
-faults: setup ## Kill, freeze and starve a running stack on purpose, again and again; some 30 minutes
-	$(BIN)/pytest -m faults tests/faults $(ARGS)
+faults: setup ## Kill, freeze and starve a running stack on purpose, again and again; some 25 minutes
+	$(BIN)/pytest -m faults tests/faults -n 2 --dist loadscope $(ARGS)
 
 compose-check: setup env ## Build docker-compose.yml, bring it up, run the end-to-end tests against it; needs an engine
 	@.ci/compose_check.sh
