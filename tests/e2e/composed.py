@@ -83,7 +83,9 @@ class Composed(Running):
         return [each for each in found if each.name() not in INITS and words in command_line(each)]
 
     def log(self, service: str) -> str:
-        return compose("--ansi", "never", "logs", "--no-log-prefix", service)
+        (container,) = containers(service)
+        told = subprocess.run(["docker", "logs", container["Id"]], capture_output=True, text=True, check=True)
+        return told.stdout + told.stderr
 
     def __enter__(self) -> Self:
         await_well()
