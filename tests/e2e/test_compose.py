@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from ganymede.stack import Stack
 from tests.e2e import composed
 from tests.e2e.composed import await_well, compose, containers, secret
 from tests.e2e.conftest import ENDLESS, Running, eventually
@@ -24,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not composed.is_asked_for(), reason="run by `make compose-check`"),
 ]
 
+USER = 10001
 MOST_BYTES_ON_TOP = 300_000_000
 LONG = {"total_steps": 800}
 
@@ -183,7 +186,7 @@ def inside(service: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("service", ["api", "worker"])
 def test_nothing_in_an_image_serves_an_intruder(running: Running, service: str) -> None:
-    assert inside(service, "id", "-u").stdout.strip() == "10001"
+    assert inside(service, "id", "-u").stdout.strip() == str(USER)
     for path in ("/srv/x", "/x", "/etc/x"):
         assert "Read-only file system" in inside(service, "touch", path).stderr
     for tool in ("gcc", "cc", "make", "git", "curl"):
@@ -204,6 +207,18 @@ def test_the_apis_image_is_small_and_has_no_torch() -> None:
     ours = [layer for layer in layers if "/srv/venv" in layer or "ganymede" in layer]
     assert len(ours) >= 2
     assert sum(int(layer.split()[0]) for layer in ours) < MOST_BYTES_ON_TOP
+
+
+def test_a_backup_taken_as_documented_is_a_home(running: Running, undisturbed: str, tmp_path: Path) -> None:
+    place = tmp_path / "backup"
+    place.mkdir()
+    os.chown(place, USER, USER)
+    command = ["python", "-m", "app.operate", "backup", "/backup/today"]
+    assert "Backed up in /backup/today" in compose("run", "--rm", "-v", f"{place}:/backup", "api", *command)
+    draw = {"job": undisturbed, "label": 7, "n": 4, "seed": 5}
+    with Stack(place / "today", workers=0) as stack, httpx.Client(base_url=stack.url, timeout=60) as http:
+        assert http.get(f"/jobs/{undisturbed}").json() == running.http.get(f"/jobs/{undisturbed}").json()
+        assert http.get("/sample", params=draw).content == running.http.get("/sample", params=draw).content
 
 
 def test_without_a_key_nobody_gets_in(running: Running) -> None:

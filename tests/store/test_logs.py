@@ -100,7 +100,7 @@ def test_a_worker_in_trouble_says_so_in_json_without_a_secret(tmp_path: Path) ->
     def troubled() -> bool:
         return all(word in log.read_text() for word in ("database away", "Cannot connect to redis"))
 
-    with process(log, "worker"):
+    with process(log, "worker", GANYMEDE_ARTIFACTS=str(tmp_path / "artifacts")):  # without them it does not start
         wait_until(troubled, "the worker misses its database and Redis")
     told = lines_of(log.read_text())
     assert {each["event"] for each in told} >= {"worker ready", "database away", "worker drained"}
@@ -108,6 +108,15 @@ def test_a_worker_in_trouble_says_so_in_json_without_a_secret(tmp_path: Path) ->
     assert worker
     assert not [word for word in HUSH if word in log.read_text()]
     assert not any("exception" in each for each in told if each["event"] == "database away")
+
+
+@pytest.mark.integration
+def test_a_worker_without_its_bucket_says_so_without_a_secret(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    with process(log, "worker") as worker:
+        assert worker.wait(PATIENCE_SECONDS) == 1
+    assert "The artifacts cannot be used: " in log.read_text()
+    assert not [word for word in HUSH if word in log.read_text()]
 
 
 @pytest.mark.integration
@@ -123,7 +132,7 @@ def test_an_api_in_trouble_says_so_in_json_without_a_secret(tmp_path: Path) -> N
     with process(log, "uvicorn", "app.main:create_app", "--factory", "--port", str(port)):
         wait_until(answers, "the API answers")
         headers = {"Authorization": "Bearer hush-key", "X-Request-ID": "trace-7"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, trust_env=False) as client:
             assert client.get("/jobs").status_code == 503
             assert client.get("/nothing").status_code == 404
             assert client.get("/sample?seed=hush-query").status_code == 422
