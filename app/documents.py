@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
@@ -472,6 +473,7 @@ def schemas() -> Json:
     return found
 
 
+@cache
 def family(name: str) -> FamilyDocument:
     """Describe the family of this name."""
     return FamilyDocument.of(name, FAMILIES[name])

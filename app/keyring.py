@@ -1,6 +1,6 @@
 """The keyring: whose key it is, remembered for a second, so that a request costs no look into the database."""
 
-from app.memory import MOST_KEPT, Memory
+from app.memory import Memory
 from store import keys
 from store.database import Database
 from store.keys import Key
@@ -15,21 +15,15 @@ class Keyring:
     def __init__(self, database: Database) -> None:
         """Know nothing yet."""
         self._database = database
-        self._seen: set[str] = set()
         self._memory: Memory[str, Key] = Memory(database, GOOD_SECONDS, GOOD_SECONDS, AWAY_SECONDS)
 
     async def holder(self, digest: str) -> Key | None:
         """Return the key whose secret has this digest; None where there is none that is good."""
-        key = await self._memory.find(digest, lambda: self._look(digest))
-        if key is None:
-            self._seen.discard(digest)
-        elif digest not in self._seen:
-            self._seen = {digest} | (self._seen if len(self._seen) < MOST_KEPT else set())
-        return key
+        return await self._memory.find(digest, lambda: self._look(digest))
 
     def has_seen(self, digest: str) -> bool:
         """Tell whether the key with this digest was good when it was last looked for."""
-        return digest in self._seen
+        return digest in self._memory
 
     def _look(self, digest: str) -> Key | None:
         with self._database.read() as connection:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -64,20 +64,11 @@ class Memory(Generic[Key, Found]):
         async with self.looking:
             if (found := self._recall(key, believed)) is not None:
                 return found
-            known = self._entries.pop(key, None)
-            changes, at = self._database.changes(), time.monotonic()  # before the look: it sees no less
-            said = at
-            try:
-                found = await run_in_threadpool(look)
-            except OperationalError:
-                if known is None or at - known.said > self._away_seconds or not believed(known.found):
-                    raise
-                found, at, said = known.found, time.monotonic() + AGAIN_SECONDS, known.said
-            if found is not None:
-                if len(self._entries) >= MOST_KEPT:
-                    self._entries.clear()
-                self._entries[key] = Entry(found, changes, at, said)
-            return found
+            return await self._look(key, look, believed)
+
+    def __contains__(self, key: Key) -> bool:
+        """Tell whether there was something when it was last looked for."""
+        return key in self._entries
 
     def forget(self, key: Key) -> None:
         """Have the next who asks look."""
@@ -91,3 +82,29 @@ class Memory(Generic[Key, Found]):
         seconds = self._good_seconds if changes is None else self._unchanged_seconds
         good = entry.changes == changes and time.monotonic() - entry.at < seconds
         return entry.found if good and believed(entry.found) else None
+
+    async def _look(
+        self, key: Key, look: Callable[[], Found | None], believed: Callable[[Found], bool]
+    ) -> Found | None:
+        changes, at = self._database.changes(), time.monotonic()  # before the look: it sees no less
+        try:
+            found = await run_in_threadpool(look)
+        except OperationalError:
+            known = self._entries.get(key)
+            if known is None or at - known.said > self._away_seconds or not believed(known.found):
+                raise
+            self._entries[key] = replace(known, changes=changes, at=time.monotonic() + AGAIN_SECONDS)
+            return known.found
+        except Exception:
+            self.forget(key)
+            raise
+        if found is None:
+            self.forget(key)
+        else:
+            self._keep(key, Entry(found, changes, at, said=at))
+        return found
+
+    def _keep(self, key: Key, entry: Entry[Found]) -> None:
+        if key not in self._entries and len(self._entries) >= MOST_KEPT:
+            self._entries.clear()
+        self._entries[key] = entry

@@ -67,7 +67,7 @@ def next_waiting() -> Select[tuple[int]]:
 # Built once: that takes longer than running it does, and whoever writes next waits for it.
 CLAIM = (
     update(jobs)
-    .where(jobs.c.number == next_waiting().scalar_subquery(), jobs.c.state == JobState.QUEUED)
+    .where(jobs.c.number == next_waiting().scalar_subquery())
     .values(
         state=JobState.STARTING,
         state_reason=None,

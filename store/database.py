@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,11 @@ class Database:
         """Return the revision found in the database and the one this code expects."""
         with self.read() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-        return found, ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        return found, _migrations().get_current_head()
 
     def knows(self, revision: str) -> bool:
         """Tell whether this code has the migration; it lacks those of later versions."""
-        return revision in {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+        return revision in {script.revision for script in _migrations().walk_revisions()}
 
     def ping(self) -> None:
         """Raise unless the database answers."""
@@ -121,6 +122,11 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
         return config
+
+
+@cache
+def _migrations() -> ScriptDirectory:
+    return ScriptDirectory(str(MIGRATIONS))
 
 
 def _server_engine(url: str) -> Engine:

@@ -63,10 +63,10 @@ MUTANTS = (
         "tests/laws",
     ),
     Mutant(
-        "the claim loses its guard",
+        "two claims take one job",
         "store/claims.py",
-        "        .where(jobs.c.number == next_waiting().scalar_subquery(), jobs.c.state == JobState.QUEUED)",
-        "        .where(jobs.c.number == next_waiting().scalar_subquery())",
+        "        .with_for_update(skip_locked=True)\n",
+        "",
         "tests/store/test_claims.py",
     ),
     Mutant(
@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "a checkpoint that another job is to begin with is let go",
         "store/checkpoints.py",
-        ", *_awaited(connection, job_number)}",
-        "}",
+        "awaited, pinned = _awaited(connection, job_number), ",
+        "awaited, pinned = set(), ",
         "tests/store/test_checkpoints.py tests/store/test_carrying_on.py",
     ),
     Mutant(
@@ -204,9 +204,9 @@ MUTANTS = (
     ),
     Mutant(
         "a key is remembered for good",
-        "app/keyring.py",
-        "time.monotonic() - entry.at >= GOOD_SECONDS",
-        "False",
+        "app/memory.py",
+        "entry.changes == changes and time.monotonic() - entry.at < seconds",
+        "entry.changes == changes",
         "tests/app/test_access.py",
     ),
     Mutant(

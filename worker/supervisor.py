@@ -120,7 +120,7 @@ class Supervisor:
         """Say every heartbeat that this worker is alive, busy or not."""
         while not self._draining.is_set():
             if self._thread.is_alive():
-                health.say_alive()
+                health.say_alive(self._settings.longest_silence)
             memory = devices.memory(self._device)
             try:
                 with self._database.write() as connection:

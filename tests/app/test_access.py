@@ -10,7 +10,7 @@ from limits import RateLimitItemPerMinute
 from sqlalchemy import event, text
 from starlette.testclient import TestClient
 
-from app import allowances, keyring
+from app import allowances
 from app.access import NEEDED, OPEN
 from app.main import create_app
 from store import claims, keys
@@ -155,7 +155,7 @@ def test_where_the_database_cannot_say_that_it_has_changed_a_revocation_is_felt_
     guarded: TestClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Database, "changes", lambda _: None)
-    monkeypatch.setattr(keyring, "GOOD_SECONDS", 0.2)
+    monkeypatch.setattr(guarded.app.state.resources.keyring._memory, "_good_seconds", 0.2)  # type: ignore[attr-defined]
     key, secret = world.key(Scope.READ)
     assert guarded.get("/families", headers=bearer(secret)).status_code == 200
     revoke(world, key)
@@ -164,9 +164,12 @@ def test_where_the_database_cannot_say_that_it_has_changed_a_revocation_is_felt_
     assert guarded.get("/families", headers=bearer(secret)).status_code == 401
 
 
-def test_a_key_that_was_seen_costs_no_look_into_the_database(guarded: TestClient, world: World) -> None:
+def test_a_key_that_was_seen_costs_no_look_into_the_database(
+    guarded: TestClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, secret = world.key(Scope.READ)
     held, seen = guarded.app.state.resources, []  # type: ignore[attr-defined]
+    monkeypatch.setattr(held.keyring._memory, "_unchanged_seconds", 3600)
     guarded.get("/families", headers=bearer(secret))
 
     @event.listens_for(held.database.engine, "before_cursor_execute")
@@ -207,7 +210,7 @@ def test_a_flood_of_unknown_keys_costs_no_more_looks_and_no_memory(
     for _ in range(50):
         guarded.get("/families", headers=bearer(keys.draw()))
     assert len(looks) == 3
-    assert (len(held.keyring._memory._entries), len(held.keyring._seen)) == (0, 0)
+    assert len(held.keyring._memory._entries) == 0
     assert len(held.allowances._windows.storage.storage) == 1
 
 

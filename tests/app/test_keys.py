@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.resources import _writing
 from store import jobs, keys
 from store.keys import SECRET, Scope
-from tests.app.world import World, bearer
+from tests.app.world import World, bearer, items
 
 NO_ONE = "00000000-0000-4000-8000-000000000000"
 
@@ -57,12 +57,7 @@ def test_the_secret_is_in_the_first_answer_alone(admin: TestClient) -> None:
 
 def test_keys_are_listed_newest_first_page_by_page(admin: TestClient) -> None:
     made = [post(admin, name=str(number))["id"] for number in range(5)]
-    seen: list[str] = []
-    more, query = True, {"limit": "2"}
-    while more:
-        page = admin.get("/keys", params=query).json()
-        seen += [key["id"] for key in page["data"]]
-        more, query["after"] = page["has_more"], page["last_id"]
+    seen = [key["id"] for key in items(admin, "/keys", limit=2)]
     assert seen[:5] == made[::-1]
     assert admin.get("/keys", params={"after": NO_ONE}).status_code == 422
 
@@ -191,10 +186,4 @@ def test_without_keys_a_change_is_nobodys(client: TestClient) -> None:
 
 def test_changes_are_listed_page_by_page(client: TestClient) -> None:
     made = [client.post("/jobs", json=SPEC).json()["id"] for _ in range(5)]
-    seen: list[str] = []
-    more, query = True, {"limit": "2"}
-    while more:
-        page = client.get("/audit", params=query).json()
-        seen += [change["target"] for change in page["data"]]
-        more, query["after"] = page["has_more"], page["last_id"]
-    assert seen == made[::-1]
+    assert [change["target"] for change in items(client, "/audit", limit=2)] == made[::-1]

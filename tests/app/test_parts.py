@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.accepts import prefers
-from tests.app.world import World, picture, tiny_generator
+from tests.app.world import World, items, picture, tiny_generator
 
 
 def test_metrics_come_as_one_series_a_name(client: TestClient, world: World) -> None:
@@ -140,15 +140,7 @@ def test_events_tell_a_job_s_life_in_order_and_in_pages(client: TestClient, worl
     events = client.get(url).json()["data"]
     assert [event["type"] for event in events] == ["queued", "starting", "running", "checkpoint", "succeeded", "done"]
     assert events[3]["data"]["step"] == 100
-    seen: list[Any] = []
-    after = 0
-    while True:
-        page = client.get(url, params={"after": after, "limit": 4}).json()
-        seen += page["data"]
-        after = page["last_id"]
-        if not page["has_more"]:
-            break
-    assert seen == events
+    assert items(client, url, limit=4) == events
 
 
 def test_checkpoints_are_listed_newest_first_and_in_pages(client: TestClient, world: World) -> None:

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from starlette.testclient import TestClient
 
 from ganmodels.specs import SPEC
 from store import claims, jobs, keys
@@ -299,3 +300,15 @@ class World:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
+
+
+def items(client: TestClient, path: str, limit: int) -> list[Any]:
+    """Read a whole list, page after page."""
+    found: list[Any] = []
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        page = client.get(path, params=query).json()
+        found += page["data"]
+        if not page["has_more"]:
+            return found
+        query["after"] = page["last_id"]

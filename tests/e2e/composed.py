@@ -22,11 +22,21 @@ def is_asked_for() -> bool:
     return os.environ.get("GANYMEDE_TEST_COMPOSE") == "1"
 
 
-def compose(*words: str, check: bool = True) -> str:
+def compose(*words: str) -> str:
     """Run `docker compose` and return what it printed."""
-    done = subprocess.run(["docker", "compose", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, done.stderr
+    done = _compose(*words)
+    assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def inside(service: str, *command: str, told: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command in a service's container, `told` as its input; it may fail."""
+    return _compose("exec", "-T", service, *command, told=told)
+
+
+def _compose(*words: str, told: str = "") -> subprocess.CompletedProcess[str]:
+    command = ["docker", "compose", *words]
+    return subprocess.run(command, cwd=ROOT, input=told, capture_output=True, text=True, check=False)
 
 
 def secret(name: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from ganymede.stack import Stack
 from tests.e2e import composed
-from tests.e2e.composed import await_well, compose, containers, secret
+from tests.e2e.composed import await_well, compose, containers, inside, secret
 from tests.e2e.conftest import ENDLESS, Running, eventually
 from tests.e2e.test_stack import FINISHED, final_digest
 
@@ -163,8 +163,7 @@ def test_prometheus_takes_the_figures_and_the_rules(running: Running) -> None:
         assert float(found["data"]["result"][0]["value"][1]) >= 1
     compose("exec", "-T", "prometheus", "promtool", "check", "config", "/etc/prometheus/compose.yml")
     text = running.http.get("/metrics").text
-    command = ["docker", "compose", "exec", "-T", "prometheus", "promtool", "check", "metrics"]
-    said = subprocess.run(command, input=text, cwd=composed.ROOT, capture_output=True, text=True, check=False)
+    said = inside("prometheus", "promtool", "check", "metrics", told=text)
     assert said.returncode == 0, said.stdout + said.stderr
 
 
@@ -172,16 +171,6 @@ def evaluated(prometheus: httpx.Client) -> list[dict[str, Any]] | None:
     groups: list[dict[str, Any]] = prometheus.get("/api/v1/rules").json()["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     return groups if rules and all(rule["health"] != "unknown" for rule in rules) else None
-
-
-def inside(service: str, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", "compose", "exec", "-T", service, *command],
-        cwd=composed.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("service", ["api", "worker"])
