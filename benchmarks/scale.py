@@ -17,9 +17,9 @@ from datetime import timedelta
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Barrier
 
 import httpx
-from sqlalchemy import text
 
 from benchmarks.filling import DATASETS, FAMILIES, NAMES, Filled, fill
 from ganymede.stack import Stack
@@ -29,7 +29,7 @@ from store.lifecycle import JobState
 from tests.store import postgres
 
 REQUESTS = 300
-CLAIMS, CLAIMERS = 2_000, 8
+CLAIMS, CLAIMERS, REST_SECONDS = 2_000, 8, 0.05
 LEASE = timedelta(days=1)
 
 Request = tuple[str, Mapping[str, str | int]]
@@ -54,8 +54,8 @@ def main() -> None:
             )
             print(f"{'':<34} {'median ms':>10} {'99 % ms':>8} {'most ms':>8}")
             _ask(url, filled)
-            for processes in (1, CLAIMERS):
-                _race(url, processes)
+            for processes, rest_seconds in ((1, 0.0), (CLAIMERS, REST_SECONDS), (CLAIMERS, 0.0)):
+                _race(url, processes, rest_seconds)
             database.close()
 
 
@@ -98,29 +98,36 @@ def _timed(client: httpx.Client, path: str, query: Mapping[str, str | int]) -> f
     return time.perf_counter() - begun
 
 
-def _race(url: str, processes: int) -> None:
-    """Let processes claim as fast as they can, as no worker does: each trains what it has claimed first."""
-    with get_context("spawn").Pool(processes) as pool:
-        took = list(chain(*pool.starmap(claim, [(url, CLAIMS // processes)] * processes, chunksize=1)))
+def _race(url: str, processes: int, rest_seconds: float) -> None:
+    """Let processes claim, each resting so long on average in between, as a worker does that trains what it claimed."""
+    spawn = get_context("spawn")
+    with spawn.Manager() as manager, spawn.Pool(processes) as pool:
+        each = [(url, CLAIMS // processes, rest_seconds, manager.Barrier(processes))] * processes
+        took = list(chain(*pool.starmap(claim, each, chunksize=1)))
     waited, whole = zip(*took, strict=True)
-    _show(f"a claim, {processes} claiming", whole)
+    rest = f"{rest_seconds * 1e3:.0f} ms apart" if rest_seconds else "without a rest"
+    _show(f"a claim, {processes} claiming {rest}", whole)
     _show("  of that, waiting for a turn", waited)
 
 
-def claim(url: str, count: int) -> list[tuple[float, float]]:
-    """Claim so many jobs, or all there are; return the seconds until each transaction began, and until it was over."""
-    database, took = Database(url), []
-    database.ping()
-    for _ in range(count):
+def claim(url: str, count: int, rest_seconds: float, barrier: Barrier) -> list[tuple[float, float]]:
+    """Claim so many jobs, or all there are; return the seconds until each turn came, and until it was over.
+
+    The first is not counted: it builds the statements, as a worker's first look for a job does.
+    """
+    database, took, draws = Database(url), [], random.Random(os.getpid())
+    for number in range(count + 1):
         begun = time.perf_counter()
         with database.write() as connection:
-            connection.execute(text("SELECT 1"))
             waited = time.perf_counter() - begun
             if claims.claim(connection, f"worker-{os.getpid()}", LEASE) is None:
                 break
         took.append((waited, time.perf_counter() - begun))
+        if number == 0:
+            barrier.wait()
+        time.sleep(draws.uniform(0, 2 * rest_seconds))
     database.close()
-    return took
+    return took[1:]
 
 
 def _show(kind: str, took: Sequence[float]) -> None:

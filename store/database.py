@@ -55,7 +55,7 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Open one transaction that commits when the block ends and leaves no trace when it raises."""
         turn = self._turns.take() if self._turns else nullcontext()
-        with turn, self.engine.connect().execution_options(immediate=True) as connection:
+        with self.engine.connect().execution_options(immediate=True) as connection, turn:
             try:
                 yield connection
             except BaseException:

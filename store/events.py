@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, false, func, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, false, func, insert, or_, select
 
 from store import outbox
 from store.clock import now
@@ -26,15 +26,18 @@ class Event:
     at: datetime
 
 
-APPEND = insert(events).values(at=now()).returning(events.c.seq)  # built once: written with most that is written
+WEBHOOKS = select(jobs.c.spec["webhooks"]).where(jobs.c.number == bindparam("job")).scalar_subquery()
+APPEND = insert(events).values(at=now()).returning(events.c.seq, WEBHOOKS)  # built once: most writes hold one
 COLUMNS = [events.c[name] for name in Event.__dataclass_fields__]
 MOST_JOBS = 200  # in one condition: SQLite reads it to a depth of 1,000
 
 
 def append(connection: Connection, job_number: int, type_: str, data: Mapping[str, Any]) -> None:
     """Write an event of a job whose row this transaction has changed, and what its webhooks are to be told of it."""
-    seq = connection.execute(APPEND, {"job_number": job_number, "type": type_, "data": dict(data)}).scalar_one()
-    outbox.write(connection, job_number, type_, data, seq)
+    values = {"job_number": job_number, "type": type_, "data": dict(data), "job": job_number}
+    seq, webhooks = connection.execute(APPEND, values).one()
+    if webhooks:
+        outbox.write(connection, job_number, type_, data, seq)
 
 
 def newest(connection: Connection, job_number: int, type_: str | None = None) -> int:

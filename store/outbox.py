@@ -16,7 +16,7 @@ ASKED = select(jobs.c.id, jobs.c.name, jobs.c.spec["webhooks"], now()).where(job
 def write(connection: Connection, job_number: int, type_: str, data: Mapping[str, Any], seq: int) -> None:
     """Write a delivery for each webhook of the job that asks to be told of such an event."""
     job_id, name, webhooks, at = connection.execute(ASKED, {"job": job_number}).one()
-    for webhook in webhooks or []:
+    for webhook in webhooks:
         if type_ in webhook["events"]:
             said = {"job": job_id, "name": name, "event": seq, **data}
             body = json.dumps({"type": f"job.{type_}", "timestamp": at.isoformat(), "data": said})
