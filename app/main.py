@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from app import access, documents, errors
+from app.allocator import keep_freed_memory
 from app.doorkeeper import Doorkeeper
 from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
@@ -119,4 +120,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+keep_freed_memory()
 gc.freeze()  # what is loaded stays: else every full collection looks through all of it, and each request waits
