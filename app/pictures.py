@@ -13,10 +13,9 @@ from app.conditional import is_fresh, not_modified
 from app.documents import headers
 from app.refusals import FileDamaged, InputRefused
 from app.resources import Resources
-from app.serving import streams
 from app.serving.catalog import Found
 from app.serving.choices import Source
-from app.serving.drawings import MOST_IMAGES, Drawing, Format, Wish
+from app.serving.drawings import Drawing, Format, Wish
 from app.serving.noises import Seeded
 from app.serving.wrappings import MEDIA_TYPES
 from store.jobs import Job
@@ -83,7 +82,6 @@ async def _answer(
 ) -> Response:
     if wish.is_streamed:
         drawing = await run_in_threadpool(Drawing.plan, found.job, found.checkpoint, wish)
-        streams.check(drawing, MOST_IMAGES)
     else:
         drawing = Drawing.plan(found.job, found.checkpoint, wish)
     told = _told(drawing, cache or kept(source, found.job))

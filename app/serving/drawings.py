@@ -41,6 +41,7 @@ class Format(StrEnum):
 
 
 PICTURES = (Format.PNG, Format.WEBP)
+STREAMED = (Format.ZIP, Format.NPZ)
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class Drawing:
         """Settle a wish; raise InputRefused where the job, the label, the format or the size cannot be had."""
         card = Card.of(checkpoint)
         choices.check_able(job, card.serves, wish.what, wish.labels)
+        if wish.is_streamed:
+            _check_streamed(wish, card)
         if card.draws_points:
             _check_points(wish, card)
         _check_size(wish, card)
@@ -173,6 +176,13 @@ def draw_together(drawings: Sequence[Drawing], generator: Generator) -> list[Dra
     images = generator.draw(noise, np.concatenate(labels) if labels else None)
     ends = np.cumsum([drawing.wish.count for drawing in drawings])
     return [Drawn(each) for each in np.split(images, ends[:-1])]
+
+
+def _check_streamed(wish: Wish, card: Card) -> None:
+    """Raise InputRefused where so many images cannot be had in pieces."""
+    if wish.format not in STREAMED or card.draws_points:
+        kinds = "points" if card.draws_points else wish.format
+        raise InputRefused("/n", f"At most {MOST_IMAGES:,} in one answer as {kinds}; `zip` and `npz` hold more images.")
 
 
 def _check_points(wish: Wish, card: Card) -> None:

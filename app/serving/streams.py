@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.refusals import InputRefused
 from app.serving import images, wrappings
 from app.serving.drawings import Drawing, Drawn, Format, draw_together
 from app.serving.generators import Generator
@@ -60,13 +59,6 @@ def parts(drawing: Drawing, graphs: Graphs) -> Iterator[tuple[Drawing, Drawn]]:
         wish = replace(drawing.wish, noise=replace(noise, keys=noise.keys[some]), labels=drawing.wish.labels[some])
         part = replace(drawing, wish=wish, labels=None if drawing.labels is None else drawing.labels[some])
         yield part, part.draw(graphs) if part.is_filtered else draw_together([part], generator)[0]
-
-
-def check(drawing: Drawing, most: int) -> None:
-    """Raise InputRefused where so many images cannot be had in pieces."""
-    if drawing.wish.format not in WRITERS or drawing.card.draws_points:
-        kinds = "points" if drawing.card.draws_points else drawing.wish.format
-        raise InputRefused("/n", f"At most {most:,} in one answer as {kinds}; `zip` and `npz` hold more images.")
 
 
 Parts = Iterator[tuple[Drawing, Drawn]]

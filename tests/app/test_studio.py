@@ -41,11 +41,11 @@ def test_bytes_do_not_depend_on_who_else_asks_and_a_crowd_is_drawn_together(worl
 
 def slow_generator() -> bytes:
     """Write a generator that takes longer to draw an image than a request to arrive: tanh(z W) V as an image."""
-    random, hidden = np.random.default_rng(0), 3072
+    random, hidden = np.random.default_rng(0), 6144
     weights = {
         "in": random.normal(size=(LATENT["size"], hidden)).astype(np.float32),
-        "within": (random.normal(size=(hidden, hidden)) / 55).astype(np.float32),
-        "out": (random.normal(size=(hidden, SIZE * SIZE)) / 55).astype(np.float32),
+        "within": (random.normal(size=(hidden, hidden)) / 78).astype(np.float32),
+        "out": (random.normal(size=(hidden, SIZE * SIZE)) / 78).astype(np.float32),
         "shape": np.array([-1, 1, SIZE, SIZE], np.int64),
     }
     nodes = [
