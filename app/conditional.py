@@ -16,7 +16,7 @@ def is_fresh(if_none_match: str | None, tag: str) -> bool:
     if if_none_match is None:
         return False
     given = [item.strip().removeprefix("W/") for item in if_none_match.split(",")]
-    return "*" in given or tag in given
+    return "*" in given or tag.removeprefix("W/") in given
 
 
 def not_modified(headers: dict[str, str]) -> Response:

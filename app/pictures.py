@@ -86,7 +86,7 @@ async def _answer(
         drawing = Drawing.plan(found.job, found.checkpoint, wish)
     told = _told(drawing, cache or kept(source, found.job))
     if cache is None:
-        told["ETag"] = drawing.tag
+        told["ETag"] = drawing.tag(held.graphs.provider)
         if is_fresh(if_none_match, told["ETag"]):
             return not_modified(told)
     if holder is not None:

@@ -62,7 +62,7 @@ def open_resources(settings: Settings) -> Resources:
     caretaker.start()
     messenger = Messenger(settings, database)
     messenger.start()
-    graphs = Graphs(artifacts)
+    graphs = Graphs(artifacts, settings.execution_provider)
     broadcast, catalog, studio = Broadcast(database), Catalog(database), Studio(graphs)
     keyring = Keyring(database)
     return Resources(settings, database, artifacts, graphs, caretaker, broadcast, messenger, catalog, studio, keyring)

@@ -49,6 +49,13 @@ class Settings(BaseSettings):
         bool,
         Field(description="Ask for API keys on loopback too, as behind a proxy; elsewhere they are always asked for."),
     ] = False
+    execution_provider: Annotated[
+        str,
+        Field(
+            description="What ONNX Runtime draws with, as `CUDAExecutionProvider`. Only the CPU's bytes are the same "
+            "with whatever company they are drawn."
+        ),
+    ] = "CPUExecutionProvider"
     first_key: Annotated[
         SecretStr | None,
         Field(description="An admin's key, `gm_` and 43 characters, to be let in with where there was never a key."),

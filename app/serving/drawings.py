@@ -17,7 +17,7 @@ from app.serving.cards import IMAGES, LABELS, Card
 from app.serving.choices import Label
 from app.serving.discriminators import Discriminator, open_discriminator
 from app.serving.generators import Generator
-from app.serving.graphs import DISCRIMINATOR, GENERATOR, PROVIDER, Graphs, digest
+from app.serving.graphs import CPU, DISCRIMINATOR, GENERATOR, Graphs, digest
 from app.serving.images import near_square
 from app.serving.noises import Between, Given, Noise, Seeded
 from store.checkpoints import Checkpoint
@@ -27,7 +27,7 @@ MOST_IMAGES = 1000  # of one answer that is held whole
 MOST_STREAMED = 50_000  # of one that is sent in pieces
 MOST_PIXELS = 1 << 24  # of one answer, enlarged
 MOST_SIDE = 16_383  # pixels; WebP's limit
-RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__, PROVIDER)
+RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__)
 
 
 class Format(StrEnum):
@@ -138,15 +138,15 @@ class Drawing:
         """Return how many pixels the answer has, enlarged."""
         return _pixels(self.wish, self.card)
 
-    @property
-    def tag(self) -> str:
-        """Return the entity tag of the bytes: everything that they are a function of."""
+    def tag(self, provider: str) -> str:
+        """Return the entity tag of the bytes: everything that they are a function of; a weak one but for the CPU."""
         wish = self.wish
         files = [digest(self.checkpoint, file) for file in (GENERATOR, DISCRIMINATOR)[: 1 + self.is_filtered]]
         asked = (wish.noise, self.labels.tolist() if wish.labels and self.labels is not None else None)
         layout = (wish.format, *wish.layout, wish.scale)
         chosen = filters.RULES if self.is_filtered else None
-        return entity_tag(self.job.id, self.checkpoint.step, files, asked, layout, chosen, RUNTIME)
+        tag = entity_tag(self.job.id, self.checkpoint.step, files, asked, layout, chosen, RUNTIME, provider)
+        return tag if provider == CPU else f"W/{tag}"
 
     def draw(self, graphs: Graphs) -> Drawn:
         """Draw the images or points. Raises FileDamaged, NotFinite, NoneSureEnough."""

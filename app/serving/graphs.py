@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import structlog
 from numpy.typing import NDArray
 
 from app.refusals import FileDamaged, NotFinite
@@ -17,7 +18,7 @@ from store.errors import ArtifactNotFound
 
 GENERATOR = "generator.onnx"
 DISCRIMINATOR = "discriminator.onnx"
-PROVIDER = "CPUExecutionProvider"
+CPU = "CPUExecutionProvider"
 MOST_KEPT = 16
 BATCH_SIZE = 64  # bounds the memory of the layers between, whatever was asked for
 
@@ -27,6 +28,8 @@ UNEVEN = ("Celu", "Cos", "Elu", "Log", "Mish", "Selu", "Sin", "Softplus")
 OP_TYPE = b'"'  # the tag of NodeProto.op_type: field 4, length-delimited
 
 Key = tuple[str, int, str, str]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +62,22 @@ class Graph:
         return found
 
 
-class Graphs:
-    """The graphs asked for last."""
+class ProviderMissing(Exception):
+    """ONNX Runtime has no such execution provider. The message says which it has."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
-        """Load nothing yet."""
+
+class Graphs:
+    """The graphs asked for last, run by one of ONNX Runtime's execution providers."""
+
+    def __init__(self, artifacts: Artifacts, provider: str = CPU) -> None:
+        """Load nothing yet. Raises ProviderMissing."""
+        known = onnxruntime.get_available_providers()
+        if provider not in known:
+            raise ProviderMissing(
+                f"GANYMEDE_EXECUTION_PROVIDER is {provider}, and ONNX Runtime has {', '.join(known)} here. "
+                "Install the build that has yours (onnxruntime-gpu in place of onnxruntime), or name one of these."
+            )
+        self.provider = provider
         self._artifacts = artifacts
         self._kept: OrderedDict[Key, Graph] = OrderedDict()
         self._lock = threading.Lock()
@@ -98,7 +112,7 @@ class Graphs:
         except ArtifactNotFound as missing:
             raise FileDamaged(f"the file {file} of step {checkpoint.step} is missing") from missing
         verify(file, content, digest(checkpoint, file), checkpoint.step)
-        return Graph(_session(content), 1 if is_uneven(content) else BATCH_SIZE)
+        return Graph(_session(content, self.provider), 1 if is_uneven(content) else BATCH_SIZE)
 
 
 def digest(checkpoint: Checkpoint, file: str) -> str:
@@ -124,11 +138,17 @@ def is_uneven(content: bytes) -> bool:
     return any(OP_TYPE + bytes([len(name)]) + name.encode() in content for name in UNEVEN)
 
 
-def _session(content: bytes) -> Any:  # Any: ONNX Runtime has no types
-    """Open a graph on one thread: with more, an image's last bit may depend on its batch mates."""
+def _session(content: bytes, provider: str) -> Any:  # Any: ONNX Runtime has no types
+    """Open a graph on one thread: with more, an image's last bit may depend on its batch mates.
+
+    What the provider cannot do, the CPU does; all of it where the provider fails to start, which ONNX Runtime bears.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3  # errors: its warnings are about graphs that we made
-    return onnxruntime.InferenceSession(content, options, providers=[PROVIDER])
+    session = onnxruntime.InferenceSession(content, options, providers=list(dict.fromkeys([provider, CPU])))
+    if provider not in session.get_providers():
+        log.error("execution provider does not start", wanted=provider, used=session.get_providers())
+    return session
