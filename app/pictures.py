@@ -67,7 +67,7 @@ async def answer(
         log.error("checkpoint damaged", job=found.job.id, step=found.checkpoint.step, reason=str(damage))
         for other in await held.catalog.others(source, wish.what, wish.labels, found):
             with suppress(FileDamaged):
-                return await _answer(held, holder, source, other, wish, cache, if_none_match)
+                return await _answer(held, None, source, other, wish, cache, if_none_match)  # paid for already
         raise
 
 

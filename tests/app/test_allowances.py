@@ -77,6 +77,15 @@ def test_images_are_counted_as_they_are_drawn(guarded: TestClient, world: World)
     assert_refused(ask("GET", "/sample"), "allowance-spent", 86_400)
 
 
+def test_images_of_a_damaged_checkpoint_are_not_counted_beside_those_that_stand_in(
+    guarded: TestClient, world: World
+) -> None:
+    world.damage(world.trained(100, 200), 200)
+    _, secret = world.key(Scope.SAMPLE, images_per_day=20)
+    answer = guarded.get("/sample?seed=1&n=8", headers=bearer(secret))
+    assert (answer.status_code, answer.headers["X-Checkpoint-Step"], left(answer, "images")) == (200, "100", 12)
+
+
 def test_what_is_more_than_a_day_s_images_is_refused_from_the_start(guarded: TestClient, world: World) -> None:
     world.trained(100)
     _, secret = world.key(Scope.SAMPLE, images_per_day=3)
