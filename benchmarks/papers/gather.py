@@ -13,6 +13,7 @@ from ganymede.stack import Stack
 
 POLL_SECONDS = 5.0
 MOST_POINTS = 10_000
+LOST = ("worker_lost", "child_lost")  # the machine's failures, of which the run knows nothing: it goes on
 TIMES = ("started_at", "finished_at")
 
 
@@ -44,7 +45,9 @@ class Gathering:
     def _record_ended(self, client: Client) -> None:
         for key, id in list(self.jobs.items()):
             job = client.job(id)
-            if job.is_finished:
+            if job.error and job.error.code in LOST:
+                self.jobs[key] = client.retry(id).id
+            elif job.is_finished:
                 there = records.load(self.path)
                 there[key] = self._record(client, key, job)
                 records.save(self.path, there.values())
