@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import cache
@@ -19,6 +20,7 @@ from store.turns import Turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 10
+LOOK_AGAIN_SECONDS = 0.001  # where SQLite itself does not
 # A server that has gone without a word (its host is cut off) is noticed in seconds, not in the quarter of an hour that
 # TCP takes by itself; what the URL says goes before.
 SERVER_PATIENCE = {
@@ -135,6 +137,19 @@ def _server_engine(url: str) -> Engine:
     return create_engine(patient, pool_pre_ping=True, pool_size=20, max_overflow=30, hide_parameters=True)
 
 
+def _keep_a_log(driver: DBAPIConnection) -> None:
+    """Put the file in WAL mode; of several that do so at once SQLite refuses some without the patience it was given."""
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            driver.cursor().execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
 def _sqlite_engine(url: str) -> Engine:
     """Let SQLAlchemy, not the driver, say when a transaction begins: writers take the lock at once."""
     patience = {"timeout": SQLITE_BUSY_SECONDS}
@@ -143,7 +158,8 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(driver: DBAPIConnection, _: Any) -> None:  # Any: the pool's record, unused
         driver.isolation_level = None  # sqlite3's own attribute: no implicit BEGIN
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        _keep_a_log(driver)
+        for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
             driver.cursor().execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

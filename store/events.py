@@ -37,7 +37,7 @@ def append(connection: Connection, job_number: int, type_: str, data: Mapping[st
     values = {"job_number": job_number, "type": type_, "data": dict(data), "job": job_number}
     seq, webhooks = connection.execute(APPEND, values).one()
     if webhooks:
-        outbox.write(connection, job_number, type_, data, seq)
+        outbox.write(connection, job_number, webhooks, type_, data, seq)
 
 
 def newest(connection: Connection, job_number: int, type_: str | None = None) -> int:

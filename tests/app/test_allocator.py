@@ -5,7 +5,7 @@ import sys
 import pytest
 
 COUNT = """
-import resource, sys
+import resource
 import numpy as np
 {told}
 from app.serving.images import png

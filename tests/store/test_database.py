@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic import command
@@ -172,6 +173,20 @@ def test_processes_that_start_together_migrate_once(empty_url: str, empty_databa
     found, expected = empty_database.revisions()
     assert found == expected
     scenes.fill(empty_database)
+
+
+def test_threads_that_open_a_new_file_together_all_get_in(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def open_new(number: int) -> None:
+        database = Database(f"sqlite:///{tmp_path / str(number)}.db")
+        together.wait()
+        database.ping()
+        database.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(40):
+            list(threads.map(open_new, [number] * 4))
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(empty_database: Database) -> None:
