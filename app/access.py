@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from structlog.contextvars import get_contextvars
 
-from app import documents
+from app.documents import responses
 from app.refusals import ScopeMissing
 from app.swagger import FILES
 from store.audit import Author
@@ -89,7 +89,7 @@ def describe(document: dict[str, Any]) -> None:  # Any: an OpenAPI document
     """Write into the OpenAPI document which scope each operation needs, and how one without it is answered."""
     components = document["components"]
     components["securitySchemes"] = {"key": SCHEME}
-    components["responses"] = {name: documents.problems(int(status))[int(status)] for status, name in REFUSALS.items()}
+    components["responses"] = {name: responses.problems(int(status))[int(status)] for status, name in REFUSALS.items()}
     refused = {status: {"$ref": f"#/components/responses/{name}"} for status, name in REFUSALS.items()}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

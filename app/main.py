@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from app import access, documents, errors
+from app import access, errors
 from app.allocator import keep_freed_memory
+from app.documents import responses
 from app.doorkeeper import Doorkeeper
 from app.parameters import refuse_unknown_parameters
 from app.requests import RequestMiddleware, configure_logging
@@ -65,7 +66,7 @@ class Ganymede(FastAPI):
     def openapi(self) -> dict[str, Any]:  # Any: an OpenAPI document
         """Return the OpenAPI document."""
         described = super().openapi()
-        described["components"]["schemas"].update(documents.schemas())
+        described["components"]["schemas"].update(responses.schemas())
         access.describe(described)
         return described
 

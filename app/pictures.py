@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app import allowances
 from app.conditional import is_fresh, not_modified
-from app.documents import headers
+from app.documents.responses import headers
 from app.refusals import FileDamaged, InputRefused
 from app.resources import Resources
 from app.serving.catalog import Found

@@ -5,9 +5,10 @@ import base64
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from app import documents
 from app.conditional import is_fresh, not_modified
-from app.documents import CheckpointDocument, Page, headers, problems
+from app.documents.checkpoints import CheckpointDocument
+from app.documents.pages import Page
+from app.documents.responses import MEANINGS, headers, problems
 from app.parameters import AfterStep, FilePath, IfNoneMatch, JobId, Limit, StepPath
 from app.refusals import FileNotInCheckpoint
 from app.resources import Held, Reading
@@ -34,7 +35,7 @@ def list_checkpoints(
     job = jobs.get(connection, job_id)
     found, has_more = checkpoints.page(connection, job.number, after, limit)
     data = [CheckpointDocument.of(job.id, checkpoint) for checkpoint in found]
-    return documents.page(data, [checkpoint.step for checkpoint in found], has_more)
+    return Page.of(data, [checkpoint.step for checkpoint in found], has_more)
 
 
 @router.get("/jobs/{job_id}/checkpoints/{step}", summary="Read one checkpoint", responses=problems(404, 410))
@@ -48,7 +49,7 @@ def read_checkpoint(connection: Reading, job_id: JobId, step: StepPath) -> Check
     "/jobs/{job_id}/checkpoints/{step}/files/{name}",
     summary="Download a checkpoint's file",
     response_class=Response,
-    responses={200: FILE, 304: {"description": documents.MEANINGS[304]}, **problems(404, 410)},
+    responses={200: FILE, 304: {"description": MEANINGS[304]}, **problems(404, 410)},
 )
 def download_file(
     connection: Reading, held: Held, job_id: JobId, step: StepPath, name: FilePath, if_none_match: IfNoneMatch = None

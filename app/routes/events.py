@@ -8,10 +8,11 @@ from fastapi import APIRouter, Header
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import Response, StreamingResponse
 
-from app import documents
 from app.accepts import prefers
 from app.access import Holder
-from app.documents import EventDocument, Page, problems
+from app.documents.jobs import EventDocument
+from app.documents.pages import Page
+from app.documents.responses import problems
 from app.parameters import AfterEvent, JobId, LastEventId, Limit
 from app.resources import Held, Reading, Resources
 from store import events, jobs
@@ -52,7 +53,7 @@ def list_events(
     vary = {"Vary": "Accept"}
     if not prefers(accept, STREAM):
         found, has_more = events.page(connection, job.number, after, limit)
-        shown = documents.page([EventDocument.of(event) for event in found], [event.seq for event in found], has_more)
+        shown = Page.of([EventDocument.of(event) for event in found], [event.seq for event in found], has_more)
         return Response(shown.model_dump_json(), headers=vary, media_type="application/json")
     seen = after if last_event_id is None else last_event_id
     if job.terminal and events.newest(connection, job.number, "done") <= seen:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.documents import Alive, Check, Readiness, problems
+from app.documents.responses import Check, problems
+from app.documents.service import Alive, Readiness
 from app.refusals import NotReady
 from app.resources import Held
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app import pictures
 from app.access import Holder
-from app.documents import MEANINGS, problems
+from app.documents.responses import MEANINGS, problems
 from app.parameters import MOST, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.resources import Held
 from app.serving.choices import Label

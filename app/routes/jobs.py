@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from app import documents
 from app.access import By
 from app.conditional import entity_tag, is_fresh, not_modified
-from app.documents import JobDocument, Page, headers, problems
+from app.documents.jobs import JobDocument
+from app.documents.pages import Page
+from app.documents.responses import MEANINGS, headers, problems
 from app.parameters import (
     AfterJob,
     DatasetFilter,
@@ -94,7 +95,7 @@ def list_jobs(
 ) -> Page[JobDocument, str]:
     """Return jobs, newest first."""
     found, has_more = jobs.page(connection, Filters(state, family, dataset, name), after, limit)
-    return documents.page(_describe(connection, found), [job.id for job in found], has_more)
+    return Page.of(_describe(connection, found), [job.id for job in found], has_more)
 
 
 @router.get(
@@ -103,7 +104,7 @@ def list_jobs(
     response_model=JobDocument,
     responses={
         200: {"description": "The job.", "headers": headers(ETag="Changes whenever the job does.")},
-        304: {"description": documents.MEANINGS[304]},
+        304: {"description": MEANINGS[304]},
         **problems(404),
     },
 )

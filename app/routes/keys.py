@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from app import documents
 from app.access import By
-from app.documents import KeyDocument, NewKeyDocument, Page, problems
+from app.documents.keys import KeyDocument, NewKeyDocument
+from app.documents.pages import Page
+from app.documents.responses import problems
 from app.parameters import AfterKey, KeyId, Limit
 from app.patterns import TEXT
 from app.resources import Reading, Writing
@@ -66,7 +67,7 @@ def post_key(connection: Writing, by: By, wanted: KeyRequest, response: Response
 def list_keys(connection: Reading, after: AfterKey = None, limit: Limit = 20) -> Page[KeyDocument, str]:
     """Return the keys, newest first, those that are good no more among them."""
     found, has_more = keys.page(connection, after, limit)
-    return documents.page([KeyDocument.of(key) for key in found], [key.id for key in found], has_more)
+    return Page.of([KeyDocument.of(key) for key in found], [key.id for key in found], has_more)
 
 
 @router.delete(

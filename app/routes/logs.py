@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from app import documents
-from app.documents import AttemptDocument, Page, problems
+from app.documents.jobs import AttemptDocument
+from app.documents.pages import Page
+from app.documents.responses import problems
 from app.parameters import AfterAttempt, JobId, Limit
 from app.resources import Reading
 from store import attempts, jobs
@@ -18,4 +19,4 @@ def read_logs(
     """Return each worker's try at the job, oldest first: how it ended and the end of what it said, tracebacks too."""
     job = jobs.get(connection, job_id)
     found, has_more = attempts.page(connection, job.number, after, limit)
-    return documents.page([AttemptDocument.of(one) for one in found], [one.token for one in found], has_more)
+    return Page.of([AttemptDocument.of(one) for one in found], [one.token for one in found], has_more)

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Header, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from app import documents
 from app.accepts import prefers
-from app.documents import Page, PointDocument, SeriesDocument, headers, problems
+from app.documents.jobs import PointDocument, SeriesDocument
+from app.documents.pages import Page
+from app.documents.responses import headers, problems
 from app.parameters import MOST, JobId, Whole
 from app.patterns import TEXT
 from app.refusals import InputRefused
@@ -99,7 +100,7 @@ def read_metrics(
         following = request.url.include_query_params(after=wanted[-1]) if has_more else None
         link = {"Link": f'<{following.path}?{following.query}>; rel="next"'} if following else {}
         return Response(_csv(series), headers=vary | link, media_type="text/csv")
-    body = documents.page(series, wanted, has_more).model_dump_json()
+    body = Page.of(series, wanted, has_more).model_dump_json()
     return Response(body, headers=vary, media_type="application/json")
 
 

@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from app import documents
 from app.access import By
-from app.documents import ModelDocument, Page, headers, problems
+from app.documents.checkpoints import ModelDocument
+from app.documents.pages import Page
+from app.documents.responses import headers, problems
 from app.parameters import MOST, AfterName, Limit, ModelPath
 from app.patterns import UUID
 from app.refusals import InputRefused
@@ -67,7 +68,7 @@ def put_model(connection: Writing, by: By, name: ModelPath, target: Target, resp
 def list_models(connection: Reading, after: AfterName = None, limit: Limit = 20) -> Page[ModelDocument, str]:
     """Return the names that serve, in their order."""
     found, has_more = aliases.page(connection, after, limit)
-    return documents.page([_describe(connection, alias) for alias in found], [alias.name for alias in found], has_more)
+    return Page.of([_describe(connection, alias) for alias in found], [alias.name for alias in found], has_more)
 
 
 @router.get("/models/{name}", summary="Read one model", responses=problems(404))

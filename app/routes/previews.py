@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app import documents
 from app.conditional import is_fresh, not_modified
-from app.documents import Page, PreviewDocument, headers, problems
+from app.documents.checkpoints import PreviewDocument
+from app.documents.pages import Page
+from app.documents.responses import MEANINGS, headers, problems
 from app.parameters import AfterStep, IfNoneMatch, JobId, Limit, StepPath
 from app.resources import Held, Reading
 from app.serving import timelines
@@ -35,14 +36,14 @@ def list_previews(
     job = jobs.get(connection, job_id)
     found, has_more = previews.page(connection, job.number, after, limit)
     data = [PreviewDocument.of(job.id, preview) for preview in found]
-    return documents.page(data, [preview.step for preview in found], has_more)
+    return Page.of(data, [preview.step for preview in found], has_more)
 
 
 @router.get(
     "/jobs/{job_id}/previews/timeline.webp",
     summary="Watch the previews as an animation",
     response_class=Response,
-    responses={200: ANIMATION, 304: {"description": documents.MEANINGS[304]}, **problems(404)},
+    responses={200: ANIMATION, 304: {"description": MEANINGS[304]}, **problems(404)},
 )
 def read_timeline(connection: Reading, held: Held, job_id: JobId, if_none_match: IfNoneMatch = None) -> Response:
     """Return the job's previews one after the other, oldest first; of more than 100, evenly many are left out.
@@ -63,7 +64,7 @@ def read_timeline(connection: Reading, held: Held, job_id: JobId, if_none_match:
     "/jobs/{job_id}/previews/{step}.png",
     summary="Look at one preview",
     response_class=Response,
-    responses={200: PICTURE, 304: {"description": documents.MEANINGS[304]}, **problems(404)},
+    responses={200: PICTURE, 304: {"description": MEANINGS[304]}, **problems(404)},
 )
 def read_preview(
     connection: Reading, held: Held, job_id: JobId, step: StepPath, if_none_match: IfNoneMatch = None

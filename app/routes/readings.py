@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from app.documents import headers, problems
+from app.documents.responses import headers, problems
 from app.parameters import LabelShown, SourceWanted
 from app.requests import WholeBody
 from app.resources import Held, Reading

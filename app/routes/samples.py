@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app import pictures
 from app.access import Holder
-from app.documents import MEANINGS, problems
+from app.documents.responses import MEANINGS, problems
 from app.parameters import MOST, Decimal, IfNoneMatch, LabelWanted, Scale, SourceWanted, Whole
 from app.patterns import GRID
 from app.quick import QuickRoute

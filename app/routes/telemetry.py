@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from app.documents import problems
+from app.documents.responses import problems
 from app.telemetry import Telemetry
 
 router = APIRouter(tags=["health"])

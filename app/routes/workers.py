@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from app import documents
-from app.documents import Page, WorkerDocument, problems
+from app.documents.pages import Page
+from app.documents.responses import problems
+from app.documents.service import WorkerDocument
 from app.resources import Held, Reading
 from store import workers
 
@@ -14,4 +15,4 @@ router = APIRouter(tags=["workers"])
 def list_workers(connection: Reading, held: Held) -> Page[WorkerDocument, str]:
     """Return the processes that train and were heard of lately, and the job each holds."""
     alive = workers.alive(connection, held.settings.longest_silence)
-    return documents.page([WorkerDocument.of(worker) for worker in alive], [worker.id for worker in alive], False)
+    return Page.of([WorkerDocument.of(worker) for worker in alive], [worker.id for worker in alive], False)
