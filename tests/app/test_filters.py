@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.serving import latents
+from app.serving import filters, latents
 from app.serving.filters import LEAST_CONFIDENCE, MOST_CANDIDATES
 from tests.app.world import LATENT, Head, World
 
@@ -143,6 +143,26 @@ def test_an_entity_tag_changes_with_the_discriminator_where_it_chooses(client: T
     assert plain == plain_again
     assert labeled != labeled_again
     assert client.get("/sample?seed=1&label=1", headers={"If-None-Match": labeled_again}).status_code == 304
+
+
+def test_a_candidate_that_its_head_knows_only_where_it_stands_is_passed_over() -> None:
+    class Dots:
+        """Draws a dot of a pixel, then one of nine."""
+
+        def draw(self, noise: NDArray[np.float32], labels: None) -> NDArray[np.uint8]:
+            images = np.zeros((len(noise), 28, 28, 1), np.uint8)
+            images[0, 10, 10] = 255
+            images[1:, 9:12, 9:12] = 255
+            return images
+
+    class Spot:
+        """Is sure where one pixel is lit."""
+
+        def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+            return images[:, 10, 10] / 255
+
+    image, confidence = filters.choose(Dots(), Spot(), (5, 3), 0, LATENT, None)  # type: ignore[arg-type]
+    assert (image.sum(), confidence) == (9 * 255, 1.0)
 
 
 def test_the_first_candidate_has_the_image_s_own_noise_and_every_other_its_own() -> None:
