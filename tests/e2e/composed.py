@@ -90,7 +90,8 @@ class Composed(Running):
         """Find processes of all containers by their command line, the inits left out."""
         roots = [psutil.Process(each["State"]["Pid"]) for each in containers() if each["State"]["Running"]]
         found = [process for root in roots for process in (root, *root.children(recursive=True))]
-        return [each for each in found if each.name() not in INITS and words in command_line(each)]
+        lines = [(each, command_line(each)) for each in found]  # of those that have ended since, none
+        return [each for each, line in lines if words in line and Path(line.split()[0]).name not in INITS]
 
     def log(self, service: str) -> str:
         (container,) = containers(service)
