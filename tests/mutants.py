@@ -244,6 +244,20 @@ MUTANTS = (
         "",
         "tests/app/test_keys.py",
     ),
+    Mutant(
+        "an image is taken that its head knows only where it stands",
+        "app/serving/filters.py",
+        "if confidence >= LEAST_CONFIDENCE:",
+        "if confidence >= 0:",
+        "tests/app/test_filters.py",
+    ),
+    Mutant(
+        "a new SQLite file is opened without patience",
+        "store/database.py",
+        "& 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline",
+        "& 0xFF == sqlite3.SQLITE_BUSY or time.monotonic() > deadline",
+        "tests/store/test_database.py",
+    ),
 )
 
 
