@@ -8,6 +8,7 @@ where there is none, and its accuracy on test is printed beside.
 import argparse
 import base64
 import io
+import math
 import statistics
 from collections.abc import Iterator
 
@@ -39,7 +40,8 @@ def main() -> None:
 def told(client: Client, job: Job, images: int) -> None:
     """Print how much of what one job draws is read as it was asked for, how sure its own head was, what it refused."""
     reader = classifier(client, job.spec["dataset"])
-    shares, least, refused = [], 1.0, 0
+    shares: dict[int, float] = {}
+    least, refused = 1.0, 0
     for label in range(10):
         drawn = []
         for seed in range(images):
@@ -53,9 +55,9 @@ def told(client: Client, job: Job, images: int) -> None:
             drawn.append(np.load(io.BytesIO(sample.content))["images"])
             least = min(least, 1.0 if sample.confidence is None else sample.confidence)
         if drawn:
-            shares.append(statistics.mean(found == label for found in read(client, reader.id, np.concatenate(drawn))))
-    each = " ".join(f"{100 * share:.0f}" for share in shares)
-    share = 100 * statistics.mean(shares)
+            shares[label] = statistics.mean(found == label for found in read(client, reader.id, np.concatenate(drawn)))
+    each = " ".join(f"{100 * shares[label]:.0f}" if label in shares else "none" for label in range(10))
+    share = 100 * statistics.mean(shares.values()) if shares else math.nan
     print(
         f"{family(job)} {job.id}  {share:.2f} %  (of each label: {each})  sure from {least:.3f}, refused {refused}",
         flush=True,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.documents.checkpoints import Url
 from app.documents.responses import Check, Json
-from ganmodels.specs import FAMILIES, SPEC, FamilyFacts
+from ganmodels.specs import FAMILIES, SPEC
 from store.workers import Worker
 
 
@@ -28,8 +28,10 @@ class FamilyDocument(BaseModel):
     url: Url
 
     @classmethod
-    def of(cls, name: str, facts: FamilyFacts) -> "FamilyDocument":
-        """Describe a family."""
+    @cache
+    def of(cls, name: str) -> "FamilyDocument":
+        """Describe the family of this name."""
+        facts = FAMILIES[name]
         return cls(
             name=name,
             title=facts.title,
@@ -71,12 +73,6 @@ class Readiness(BaseModel):
 
     status: Literal["ready", "degraded"]
     checks: dict[str, Check]
-
-
-@cache
-def family(name: str) -> FamilyDocument:
-    """Describe the family of this name."""
-    return FamilyDocument.of(name, FAMILIES[name])
 
 
 def _defaults(name: str, preset: str) -> Json:

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter
 
-from app.documents import service
 from app.documents.pages import Page
 from app.documents.responses import problems
 from app.documents.service import FamilyDocument
@@ -17,7 +16,7 @@ router = APIRouter(tags=["families"])
 @router.get("/families", summary="List the families", responses=problems())
 def list_families() -> Page[FamilyDocument, str]:
     """Return every family with its paper, defaults, JSON Schema and what it can serve."""
-    return Page.of([service.family(name) for name in FAMILIES], list(FAMILIES), has_more=False)
+    return Page.of([FamilyDocument.of(name) for name in FAMILIES], list(FAMILIES), has_more=False)
 
 
 @router.get("/families/{name}", summary="Read one family", responses=problems(404))
@@ -25,4 +24,4 @@ def read_family(name: FamilyPath) -> FamilyDocument:
     """Return one family with its paper, defaults, JSON Schema and what it can serve."""
     if name not in FAMILIES:
         raise FamilyNotFound(f"there is no family {name}. {one_of(name, FAMILIES)}")
-    return service.family(name)
+    return FamilyDocument.of(name)

@@ -19,13 +19,8 @@ LEAST_CONFIDENCE = 0.99  # p(label) of the first candidate that is taken
 BATCH_SIZE = 16  # ten equally likely labels are found in one batch, most of the time
 WAYS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # where an image is moved to, rows and columns
 MOVED_BY_ONE = 28  # pixels of the side for each pixel that an image is moved by: smaller ones stay where they are
-RULES = (
-    MOST_CANDIDATES,
-    LEAST_CONFIDENCE,
-    BATCH_SIZE,
-    WAYS,
-    MOVED_BY_ONE,
-)  # what a choice depends on
+# What a choice depends on besides networks and noise.
+RULES = (MOST_CANDIDATES, LEAST_CONFIDENCE, BATCH_SIZE, WAYS, MOVED_BY_ONE)
 
 Chosen = tuple[NDArray[np.uint8], float]
 

@@ -44,12 +44,7 @@ def mnist() -> Dataset:
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked["family"])
 def test_of_1000_digits(client: TestClient, world: World, mnist: Dataset, asked: dict[str, Any]) -> None:
-    held = world.start(**SMALL | asked)
-    spec = precision.resolve(SPEC.validate_python(SMALL | asked))
-    state = training.start(spec, ImageShape(1, 28, 10))
-    for _ in training.train(spec, state, mnist.train):
-        pass
-    publish(world, held, checkpoints.pack(spec, state, mnist, {}, Exporter(spec, state)))
+    spec, state = trained(world, SMALL | asked, mnist)
     test = mnist.test.take(torch.arange(COUNT))
     if "classes" in spec.serves:
         expected = torch.softmax(heads.class_logits(spec, state, test).double(), 1).numpy()
@@ -61,6 +56,17 @@ def test_of_1000_digits(client: TestClient, world: World, mnist: Dataset, asked:
             path = f"/score?label={label}" if spec.score_needs_label else "/score"
             found = [one["logit"] for one in ask(client, path, digits)]
             assert np.abs(np.array(found) - scores(spec, state, digits, label)).max() < 1e-4
+
+
+def trained(world: World, knobs: dict[str, Any], data: Dataset) -> tuple[Any, State]:
+    """Train a job for as long as it asks, publish its checkpoint, and return its spec and networks."""
+    held = world.start(**knobs)
+    spec = precision.resolve(SPEC.validate_python(knobs))
+    state = training.start(spec, ImageShape(data.facts.channels, data.facts.size, len(data.facts.label_names)))
+    for _ in training.train(spec, state, data.train):
+        pass
+    publish(world, held, checkpoints.pack(spec, state, data, {}, Exporter(spec, state)))
+    return spec, state
 
 
 def scores(spec: Any, state: State, images: torch.Tensor, label: int) -> np.ndarray:

@@ -9,13 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ganmodels import checkpoints, datasets, precision, training
-from ganmodels.export import Exporter
-from ganmodels.family import ImageShape
-from ganmodels.specs import SPEC
+from ganmodels import datasets
 from ganymede.stack import free_port
 from store.settings import Settings
-from tests.app.test_agreement import publish
+from tests.app.test_agreement import trained
 from tests.app.world import World
 from tests.store.test_logs import process, wait_until
 
@@ -38,7 +35,7 @@ WATCHED = [
 
 def test_a_url_s_bytes_are_its_own(tmp_path: Path) -> None:
     world = World(Settings(home=tmp_path))
-    train(world)
+    trained(world, KNOBS, datasets.load("digits", world.settings.data))
     with served(world, "one") as one, served(world, "other") as other:
         alone = asyncio.run(ask([one], WATCHED, 1))
         crowded = asyncio.run(ask([one, other], WATCHED, CLIENTS))
@@ -46,17 +43,6 @@ def test_a_url_s_bytes_are_its_own(tmp_path: Path) -> None:
         restarted = asyncio.run(ask([again], WATCHED, 1))
     assert len({content for answers in alone.values() for content in answers}) == len(WATCHED)
     assert crowded == alone == restarted
-
-
-def train(world: World) -> None:
-    """Publish a checkpoint of a network that has learned for some steps."""
-    held = world.start(**KNOBS)
-    spec = precision.resolve(SPEC.validate_python(KNOBS))
-    data = datasets.load(spec.dataset, world.settings.data)
-    state = training.start(spec, ImageShape(1, 8, 10))
-    for _ in training.train(spec, state, data.train):
-        pass
-    publish(world, held, checkpoints.pack(spec, state, data, {}, Exporter(spec, state)))
 
 
 @contextmanager
