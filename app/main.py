@@ -123,3 +123,4 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 keep_freed_memory()
 gc.freeze()  # what is loaded stays: else every full collection looks through all of it, and each request waits
+gc.set_threshold(10_000, 10, 10)  # a request makes thousands of objects and keeps none: look for cycles more rarely

@@ -20,6 +20,7 @@ from store.turns import Turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 10
+LOG_PAGES = 300  # after so many a commit moves the log into the file, while those who write next wait
 LOOK_AGAIN_SECONDS = 0.001  # where SQLite itself does not
 # A server that has gone without a word (its host is cut off) is noticed in seconds, not in the quarter of an hour that
 # TCP takes by itself; what the URL says goes before.
@@ -159,7 +160,7 @@ def _sqlite_engine(url: str) -> Engine:
     def configure(driver: DBAPIConnection, _: Any) -> None:  # Any: the pool's record, unused
         driver.isolation_level = None  # sqlite3's own attribute: no implicit BEGIN
         _keep_a_log(driver)
-        for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
+        for pragma in ("synchronous = NORMAL", "foreign_keys = ON", f"wal_autocheckpoint = {LOG_PAGES}"):
             driver.cursor().execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
