@@ -6,6 +6,7 @@ application depends on is not called on the quick way, which does it by itself: 
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -29,7 +30,7 @@ class QuickRoute(APIRoute):
             return careful
 
         async def answer(request: Request) -> Response:
-            items = request.query_params.multi_items()
+            items = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
             asked = dict(items)
             try:
                 values = vars(query.model_validate(asked))

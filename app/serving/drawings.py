@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from app.serving.choices import Label
 from app.serving.discriminators import Discriminator, open_discriminator
 from app.serving.generators import Generator
 from app.serving.graphs import CPU, DISCRIMINATOR, GENERATOR, Graphs, digest
-from app.serving.images import near_square
+from app.serving.images import PNG_LEVEL, near_square
 from app.serving.noises import Between, Given, Noise, Seeded
 from store.checkpoints import Checkpoint
 from store.jobs import Job
@@ -27,7 +28,7 @@ MOST_IMAGES = 1000  # of one answer that is held whole
 MOST_STREAMED = 50_000  # of one that is sent in pieces
 MOST_PIXELS = 1 << 24  # of one answer, enlarged
 MOST_SIDE = 16_383  # pixels; WebP's limit
-RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__)
+RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__, PNG_LEVEL)
 
 
 class Format(StrEnum):
@@ -58,12 +59,12 @@ class Wish:
     scale: int
     counted: str = "/n"  # points at what says how many images there are
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Return how many images are wished for."""
         return len(self.noise)
 
-    @property
+    @cached_property
     def layout(self) -> tuple[int, int]:
         """Return the rows and columns of a picture; a way is a strip."""
         strip = (1, self.count) if isinstance(self.noise, Between) else None
@@ -121,7 +122,7 @@ class Drawing:
         _check_noise(job, card, wish)
         return cls(job, checkpoint, card, wish, _labels(job, card, wish))
 
-    @property
+    @cached_property
     def label(self) -> int | None:
         """Return the one label of every image, asked for or drawn; None where there are none or several."""
         if self.labels is None or np.any(self.labels != self.labels[0]):
@@ -133,7 +134,7 @@ class Drawing:
         """Whether a class head chooses each image among candidates."""
         return bool(self.wish.labels) and self.card.filters_labels
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Return how many pixels the answer has, enlarged."""
         return _pixels(self.wish, self.card)
