@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,39 @@ STRAIGHT = 1e-6  # the sine of an angle from which two vectors count as lying on
 
 
 @dataclass(frozen=True)
+class Row(Sequence[Key]):
+    """The keys of one seed's images, made as they are looked at: there may be many."""
+
+    seed: int
+    indices: range
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, place: int) -> Key: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Row": ...
+
+    def __getitem__(self, place: int | slice) -> "Key | Row":
+        """Return the key at a place, or the row of some places."""
+        some = self.indices[place]
+        return Row(self.seed, some) if isinstance(some, range) else (self.seed, some)
+
+
+@dataclass(frozen=True)
 class Seeded:
     """Noise for each image by its seed and index, none of it farther out than `truncation`."""
 
-    keys: tuple[Key, ...]
+    keys: Sequence[Key]
     truncation: float | None = None
 
     @classmethod
     def row(cls, seed: int, index: int, count: int, truncation: float | None = None) -> "Seeded":
         """Take `count` images of one seed, from `index` on."""
-        return cls(tuple((seed, index + place) for place in range(count)), truncation)
+        return cls(Row(seed, range(index, index + count)), truncation)
 
     def __len__(self) -> int:
         """Count the images."""
@@ -34,6 +58,8 @@ class Seeded:
     @property
     def seed(self) -> int | None:
         """Return the one seed of every image; None where they have several."""
+        if isinstance(self.keys, Row):
+            return self.keys.seed
         (seed, _), *others = self.keys
         return seed if all(other == seed for other, _ in others) else None
 

@@ -97,3 +97,12 @@ def test_ten_times_the_images_take_the_same_memory(world: World, form: Format) -
     most_bytes(100)  # what is loaded once
     listed = 1_000  # bytes that a zip's list of files may take for each
     assert most_bytes(5_000) < 2 * most_bytes(500) + listed * 5_000 * (form is Format.ZIP)
+
+
+def test_the_keys_of_a_row_are_those_of_its_list_and_take_no_memory_each() -> None:
+    keys = [(7, index) for index in range(5, 50_005)]
+    row = Seeded.row(7, 5, 50_000).keys
+    assert list(row) == keys
+    assert list(row[64:128]) == keys[64:128]
+    assert row[-1] == keys[-1]
+    assert len(repr(row)) < 100  # also what an entity tag is made of
