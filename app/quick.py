@@ -10,11 +10,14 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from starlette.responses import Response
 
 from app.access import check_scope
+
+UNKNOWN = "extra_forbidden"  # what pydantic calls a parameter that the model has not
 
 Values = Mapping[str, Any]  # Any: each parameter has its own type
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -32,12 +35,16 @@ class QuickRoute(APIRoute):
         async def answer(request: Request) -> Response:
             items = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
             asked = dict(items)
-            try:
-                values = vars(query.model_validate(asked))
-            except ValidationError:
-                return await careful(request)  # which says what is wrong
             if len(asked) < len(items):  # something stands there twice
                 return await careful(request)
+            try:
+                values = vars(query.model_validate(asked))
+            except ValidationError as wrong:
+                findings = wrong.errors()
+                if any(finding["type"] == UNKNOWN for finding in findings):
+                    return await careful(request)
+                await check_scope(request, request.state.key)
+                raise RequestValidationError([{**each, "loc": ("query", *each["loc"])} for each in findings]) from None
             await check_scope(request, request.state.key)  # as the framework would before it calls a route
             found: Response = await _call(dependant, request, values)
             return found
