@@ -75,6 +75,6 @@ def _model(dependant: Dependant) -> type[BaseModel]:
 
 
 def _query_fields(dependant: Dependant) -> Iterator[Any]:  # Any: FastAPI's fields have no public type
-    yield from dependant.query_params
     for inner in dependant.dependencies:
         yield from _query_fields(inner)
+    yield from dependant.query_params
