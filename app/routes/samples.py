@@ -106,7 +106,7 @@ async def sample(
     """Draw images from a checkpoint of a job, which may still be training, or of a model that has a name.
 
     With `seed`, the answer is a pure function of checkpoint, label, seed, n, index, truncation and format: the same
-    bytes, always. A generator that takes no labels still answers for one where the model has a class head: of up to 64
+    bytes, always. A generator that takes no labels still answers for one where the model has a class head: of up to 256
     candidates for an image, the first that the head is sure of is taken, and 503 says so when there is none.
     """
     pictures.check_scale(format, scale)
