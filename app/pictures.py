@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from functools import partial
 from typing import Any
 
 import structlog
@@ -87,8 +86,8 @@ async def _answer(
         drawing = Drawing.plan(found.job, found.checkpoint, wish)
     told = _told(drawing, cache or kept(source, found.job))
     if cache is None:
-        tag = partial(drawing.tag, held.graphs.provider)
-        told["ETag"] = await run_in_threadpool(tag) if wish.is_streamed else tag()
+        provider = held.graphs.provider
+        told["ETag"] = await run_in_threadpool(drawing.tag, provider) if wish.is_streamed else drawing.tag(provider)
         if is_fresh(if_none_match, told["ETag"]):
             return not_modified(told)
     if holder is not None:

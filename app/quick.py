@@ -12,12 +12,10 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 from starlette.responses import Response
 
 from app.access import check_scope
-
-UNKNOWN = "extra_forbidden"  # what pydantic calls a parameter that the model has not
 
 Values = Mapping[str, Any]  # Any: each parameter has its own type
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -27,25 +25,23 @@ class QuickRoute(APIRoute):
     """A route whose dependencies, where it has no body, are plain `async` functions of the query and the request."""
 
     def get_route_handler(self) -> Handler:
-        """Return what answers: the route's function at once, or the framework's own way where a query is wrong."""
+        """Return what answers: the route's function at once, or the framework's own way for an unusual query."""
         careful, query, dependant = super().get_route_handler(), _model(self.dependant), self.dependant
+        known = query.model_fields.keys()
         if self.body_field is not None:
             return careful
 
         async def answer(request: Request) -> Response:
             items = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
             asked = dict(items)
-            if len(asked) < len(items):  # something stands there twice
+            if len(asked) < len(items) or not asked.keys() <= known:  # something stands there twice, or is unknown
                 return await careful(request)
+            await check_scope(request, request.state.key)  # as the framework would before it calls a route
             try:
                 values = vars(query.model_validate(asked))
             except ValidationError as wrong:
-                findings = wrong.errors()
-                if any(finding["type"] == UNKNOWN for finding in findings):
-                    return await careful(request)
-                await check_scope(request, request.state.key)
-                raise RequestValidationError([{**each, "loc": ("query", *each["loc"])} for each in findings]) from None
-            await check_scope(request, request.state.key)  # as the framework would before it calls a route
+                findings = [{**each, "loc": ("query", *each["loc"])} for each in wrong.errors()]
+                raise RequestValidationError(findings) from None
             found: Response = await _call(dependant, request, values)
             return found
 
@@ -66,12 +62,12 @@ async def _call(dependant: Dependant, request: Request, values: Values) -> Any: 
 
 
 def _model(dependant: Dependant) -> type[BaseModel]:
-    """Build one model of a route's query parameters, which knows no others."""
+    """Build one model of a route's query parameters."""
     fields: Any = {  # Any: pydantic's own typing of a field's definition is looser than a type
         field.alias: (Annotated[field.field_info.annotation, field.field_info], field.field_info.default)
         for field in _query_fields(dependant)
     }
-    return create_model("Query", __config__=ConfigDict(extra="forbid"), **fields)
+    return create_model("Query", **fields)
 
 
 def _query_fields(dependant: Dependant) -> Iterator[Any]:  # Any: FastAPI's fields have no public type
