@@ -3,9 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
+
+
+def running_statistics(network: nn.Module) -> dict[str, Tensor]:
+    """Name the means and variances (C,) that BatchNorm has gathered: buffers that follow the weights."""
+    return {
+        f"{path}.{name}" if path else name: statistic
+        for path, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+        for name, statistic in module.named_buffers(recurse=False)
+        if statistic.is_floating_point()
+    }
 
 
 @contextmanager

@@ -58,8 +58,15 @@ MUTANTS = (
     Mutant(
         "the average forgets the buffers",
         "ganmodels/averaging.py",
-        "        kept.copy_(current)",
-        "        pass",
+        "kept.copy_(network.get_buffer(name))",
+        "pass",
+        "tests/laws",
+    ),
+    Mutant(
+        "the average takes the statistics of other weights than its own",
+        "ganmodels/averaging.py",
+        "        if name not in statistics:\n",
+        "        if True:\n",
         "tests/laws",
     ),
     Mutant(
