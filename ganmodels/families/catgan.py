@@ -5,9 +5,10 @@ classes; the generator wants sure answers, evenly spread. Both minimize: what th
 never the cross-entropy on labeled images, which it adds to what is minimized.
 
 Deviations: the generator of `conv` that doubles its image (`strided`). In the quick preset of `mlp` also more noise, on
-the images too, images translated before the discriminator sees them, larger learning rates that fall to 0, and an
-averaged discriminator that answers; the paper reports the raw one. `conv` follows a write-up's networks for pictures of
-256 pixels, with the paper's BatchNorm in all layers of the discriminator and all but the last of the generator, and
+the images too; images translated before the discriminator sees them, each real one twice, and answers that ought to
+agree (as Hu et al. 2017, https://arxiv.org/abs/1702.08720, ask of clusters); larger learning rates that fall to 0; and
+an averaged discriminator that answers: the paper reports the raw one. `conv` follows a write-up's networks for pictures
+of 256 pixels, with the paper's BatchNorm in all layers of the discriminator and all but the last of the generator, and
 pools only while the image stays 4 pixels wide.
 """
 
@@ -179,17 +180,30 @@ def marginal_entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum()
 
 
+def disagreement(logits: Tensor, others: Tensor) -> Tensor:
+    """Take the mean of KL(p ‖ q) and KL(q ‖ p) between answers (B, K) to the same images, in nats."""
+    log_p, log_q = log_softmax(logits, dim=1), log_softmax(others, dim=1)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=1).mean() / 2
+
+
 def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CatganSpec) -> tuple[Tensor, Metrics]:
-    """Be sure of each real image, even over all of them, unsure of each fake, and right about the labeled ones."""
-    real_logits = d(batch.real, batch.labels)
+    """Be sure of each real image, even over all of them, unsure of each fake, and right about the labeled ones.
+
+    With a `consistency_weight`, real images are looked at twice, disturbed anew, and the answers ought to agree.
+    """
+    looks = [d(batch.real, batch.labels) for _ in range(2 if spec.consistency_weight > 0 else 1)]
     with frozen_statistics(d):
         fake_logits = d(fake, batch.labels)
     metrics = {
-        "entropy_real": entropy(real_logits),
+        "entropy_real": entropy(torch.cat(looks)),
         "entropy_fake": entropy(fake_logits),
-        "marginal_entropy": marginal_entropy(real_logits),
+        "marginal_entropy": marginal_entropy(torch.cat(looks)),
     }
-    loss = metrics["entropy_real"] - metrics["marginal_entropy"] - metrics["entropy_fake"]
+    even = spec.marginal_weight * metrics["marginal_entropy"]
+    loss = metrics["entropy_real"] - even - metrics["entropy_fake"]
+    if spec.consistency_weight > 0:
+        metrics["disagreement"] = disagreement(*looks)
+        loss = loss + spec.consistency_weight * metrics["disagreement"]
     if len(batch.labeled) == 0:
         return loss, metrics
     with frozen_statistics(d):

@@ -20,6 +20,7 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
         "augment": [],
         "ema_decay": 0.0,
         "cooldown": 0.0,
+        "consistency_weight": 0.0,
         "generator_learning_rate": 2e-4,
         "discriminator_learning_rate": 2e-4,
         "input_noise": 0.05,
@@ -28,6 +29,7 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
     }
     CONV: ClassVar[Mapping[str, Any]] = {  # what `network: conv` changes, in either preset
         "augment": [],
+        "consistency_weight": 0.0,
         "batch_size": 4,
         "total_steps": 2_000,
         "generator_learning_rate": 2e-4,
@@ -36,6 +38,9 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
         "layer_noise": 0.05,
         "preview_grid": "4x4",
     }
+
+    # What `mlp` changes where clusters are all there is to learn (docs/experiments.md).
+    CLUSTERING: ClassVar[Mapping[str, Any]] = {"marginal_weight": 2.0, "input_noise": 0.1, "layer_noise": 0.1}
 
     family: Literal["catgan"]
     total_steps: limits.TotalSteps = 20_000
@@ -58,6 +63,13 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
     ] = None
     labeled: Labeled = PerClass(per_class=10)
     label_weight: limits.LabelWeight = 1.0
+    marginal_weight: Annotated[
+        float, Field(ge=0, le=100, description="Weight of D's classes being even over the real images of a batch.")
+    ] = 1.0
+    consistency_weight: Annotated[
+        float,
+        Field(ge=0, le=100, description="Weight of D's two answers to an image, disturbed twice, being the same."),
+    ] = 0.3
     weight_decay: Annotated[
         float, Field(ge=0, le=1, description="Share of each parameter that is added to its gradient (L2).")
     ] = 1e-5
@@ -81,12 +93,13 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
         if asked.get("network") == "conv":
             chosen |= cls.CONV
             chosen |= {"generator": "noise_image"} if asked.get("preset") == "paper" else {}
+        elif asked.get("labeled") == "none" and asked.get("preset") != "paper":
+            chosen |= cls.CLUSTERING
         dataset = asked.get("dataset", "mnist")
         facts = DATASETS[dataset] if dataset in list(DATASETS) else None  # any other name is refused by name, later
         if facts is not None and asked.get("generator", chosen.get("generator")) == "noise_image":
             chosen["latent_size"] = facts.size**2
-        # Twice as many are clustered wrongly where images are moved about (docs/experiments.md).
-        if asked.get("labeled") == "none" or (facts is not None and facts.kind == "points"):
+        if facts is not None and facts.kind == "points":
             chosen["augment"] = []
         return chosen
 

@@ -14,6 +14,7 @@ from ganmodels.families.catgan import (
     NoiseImageGenerator,
     StridedGenerator,
     d_loss,
+    disagreement,
     entropy,
     g_loss,
     marginal_entropy,
@@ -124,9 +125,68 @@ def test_sure_and_even_answers_have_no_entropy_one_by_one_and_all_of_it_together
 )
 def test_the_discriminator_pays_for_unsure_reals_and_sure_fakes(real: Tensor, fake: Tensor, expected: float) -> None:
     batch = Batch(shown(real), torch.full((4,), UNKNOWN))
-    loss, metrics = d_loss(Told(), batch, shown(fake), asked(labeled="none"))
-    assert loss.item() == pytest.approx(expected * math.log(4), abs=1e-6)
-    assert metrics.keys() == {"entropy_real", "entropy_fake", "marginal_entropy"}
+    for preset, names in (("quick", {"disagreement"}), ("paper", set())):
+        spec = asked(labeled="none", marginal_weight=1.0, preset=preset)
+        loss, metrics = d_loss(Told(), batch, shown(fake), spec)
+        assert loss.item() == pytest.approx(expected * math.log(4), abs=1e-6)
+        assert metrics.keys() == {"entropy_real", "entropy_fake", "marginal_entropy"} | names
+
+
+def test_classes_that_are_even_count_by_their_weight() -> None:
+    batch, alike = Batch(shown(SURE), torch.full((4,), UNKNOWN)), SURE[:1].expand(4, -1)
+    losses = [
+        d_loss(Told(), batch, shown(alike), asked(labeled="none", marginal_weight=weight))[0].item()
+        for weight in (0.0, 1.0, 2.5)
+    ]
+    assert losses == pytest.approx([0, -math.log(4), -2.5 * math.log(4)], abs=1e-6)
+
+
+class Wavering(nn.Module):
+    """A discriminator that gives one answer after another."""
+
+    def __init__(self, *answers: Tensor) -> None:
+        super().__init__()
+        self.answers = iter(answers)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return next(self.answers)
+
+
+def test_the_discriminator_pays_for_answers_that_differ_between_two_looks() -> None:
+    one, other = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(0))
+    p, q = one.softmax(dim=1), other.softmax(dim=1)
+    expected = ((p * (p / q).log()).sum(dim=1) + (q * (q / p).log()).sum(dim=1)).mean() / 2
+    torch.testing.assert_close(disagreement(one, other), expected)
+    assert disagreement(one, one) == 0
+    batch, spec = Batch(shown(UNSURE), torch.full((4,), UNKNOWN)), asked(labeled="none", consistency_weight=0.7)
+    loss, metrics = d_loss(Wavering(one, other, UNSURE), batch, shown(UNSURE), spec)
+    both = torch.cat([one, other])
+    as_ever = entropy(both) - spec.marginal_weight * marginal_entropy(both) - math.log(4)
+    torch.testing.assert_close(loss, as_ever + 0.7 * expected)
+    torch.testing.assert_close(metrics["disagreement"], expected)
+
+
+def test_what_is_labeled_or_in_the_paper_or_convolutional_has_other_defaults() -> None:
+    knobs = ("consistency_weight", "marginal_weight", "input_noise", "layer_noise", "augment")
+    found = {
+        name: tuple(getattr(asked(**given), knob) for knob in knobs)
+        for name, given in {
+            "labeled": {},
+            "clusters": {"labeled": "none"},
+            "clusters with more noise": {"labeled": "none", "input_noise": 0.5},
+            "conv": {"labeled": "none", "network": "conv"},
+            "paper": {"labeled": "none", "preset": "paper"},
+            "points": {"labeled": "none", "dataset": "ring"},
+        }.items()
+    }
+    assert found == {
+        "labeled": (0.3, 1.0, 0.3, 0.3, ["translation"]),
+        "clusters": (0.3, 2.0, 0.1, 0.1, ["translation"]),
+        "clusters with more noise": (0.3, 2.0, 0.5, 0.1, ["translation"]),
+        "conv": (0.0, 1.0, 0.05, 0.05, []),
+        "paper": (0.0, 1.0, 0.05, 0.05, []),
+        "points": (0.3, 2.0, 0.1, 0.1, []),
+    }
 
 
 def test_labeled_images_add_their_cross_entropy() -> None:
@@ -203,7 +263,5 @@ def test_defaults_follow_the_network_the_preset_and_the_data() -> None:
     paper = asked(network="conv", preset="paper", dataset="shapes")
     assert (paper.generator, paper.latent_size, paper.batch_size) == ("noise_image", 65_536, 4)
     assert asked(preset="paper").generator == "strided"
-    assert (asked(dataset="ring").network, asked(dataset="ring").augment) == ("mlp", [])
-    assert asked(labeled="none").augment == []
-    assert (asked().augment, asked(network="conv").augment, asked(preset="paper").augment) == (["translation"], [], [])
+    assert asked(dataset="ring").network == "mlp"
     assert asked().serves == ("labels", "images", "classes")
