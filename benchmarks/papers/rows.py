@@ -80,7 +80,7 @@ LONG = Arm(
     3,
 )
 CGAN = Arm("cgan", {"family": "cgan", "measures": ["parzen"]}, 3)
-CATGAN = Arm("catgan", {"family": "catgan", "labeled": HUNDRED, "total_steps": 45_000}, 3)
+CATGAN = Arm("catgan", {"family": "catgan", "labeled": HUNDRED, "total_steps": 30_000}, 3)
 WRITE_UP = {"family": "convgan", "preset": "paper", "total_steps": 4_000}
 WGAN = Arm("wgan", {"family": "wgan", "total_steps": 8_000, "evaluate_every": 400}, 5, WASSERSTEIN)
 GAN = Arm("gan", {"family": "gan", "total_steps": 8_000, "evaluate_every": 400}, 5, WASSERSTEIN)

@@ -180,7 +180,7 @@ def test_what_is_labeled_or_in_the_paper_or_convolutional_has_other_defaults() -
         }.items()
     }
     assert found == {
-        "labeled": (0.3, 1.0, 0.3, 0.3, ["translation"]),
+        "labeled": (0.3, 1.0, 0.1, 0.1, ["translation"]),
         "clusters": (0.3, 2.0, 0.1, 0.1, ["translation"]),
         "clusters with more noise": (0.3, 2.0, 0.5, 0.1, ["translation"]),
         "conv": (0.0, 1.0, 0.05, 0.05, []),
