@@ -25,5 +25,5 @@ def update(averaged: nn.Module, network: nn.Module, decay: float) -> None:
         if name not in statistics:
             kept.copy_(network.get_buffer(name))
     into: list[Tensor] = [*averaged.parameters(), *statistics.values()]
-    out_of: list[Tensor] = [*network.parameters(), *running_statistics(network).values()]
+    out_of: list[Tensor] = [*network.parameters(), *(network.get_buffer(name) for name in statistics)]
     torch._foreach_lerp_(into, out_of, 1 - decay)

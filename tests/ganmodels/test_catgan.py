@@ -263,5 +263,6 @@ def test_defaults_follow_the_network_the_preset_and_the_data() -> None:
     paper = asked(network="conv", preset="paper", dataset="shapes")
     assert (paper.generator, paper.latent_size, paper.batch_size) == ("noise_image", 65_536, 4)
     assert asked(preset="paper").generator == "strided"
-    assert asked(dataset="ring").network == "mlp"
+    assert (asked(dataset="ring").network, asked(dataset="ring").augment) == ("mlp", [])
+    assert (asked().augment, asked(network="conv").augment, asked(preset="paper").augment) == (["translation"], [], [])
     assert asked().serves == ("labels", "images", "classes")
