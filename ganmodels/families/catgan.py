@@ -192,12 +192,13 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CatganSpec) -> tuple[
     With a `consistency_weight`, real images are looked at twice, disturbed anew, and the answers ought to agree.
     """
     looks = [d(batch.real, batch.labels) for _ in range(2 if spec.consistency_weight > 0 else 1)]
+    real_logits = torch.cat(looks)
     with frozen_statistics(d):
         fake_logits = d(fake, batch.labels)
     metrics = {
-        "entropy_real": entropy(torch.cat(looks)),
+        "entropy_real": entropy(real_logits),
         "entropy_fake": entropy(fake_logits),
-        "marginal_entropy": marginal_entropy(torch.cat(looks)),
+        "marginal_entropy": marginal_entropy(real_logits),
     }
     even = spec.marginal_weight * metrics["marginal_entropy"]
     loss = metrics["entropy_real"] - even - metrics["entropy_fake"]
