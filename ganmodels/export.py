@@ -74,7 +74,7 @@ class Exporter:
 
     def __init__(self, spec: Knobs, state: State) -> None:
         family = family_of(spec)
-        self._exported: list[tuple[str, onnx.ModelProto, Player]] = []
+        self._exported: list[tuple[str, bytes, Player]] = []
         label = (torch.arange(2) % state.shape.labels,)
         if state.generator is not None:
             assert isinstance(spec, AdversarialKnobs)
@@ -108,7 +108,7 @@ def _two_images(shape: ImageShape) -> Tensor:
     return torch.zeros(2, shape.channels, shape.size, shape.size)
 
 
-def _export(network: nn.Module, inputs: tuple[Tensor, ...], outputs: list[str]) -> onnx.ModelProto:
+def _export(network: nn.Module, inputs: tuple[Tensor, ...], outputs: list[str]) -> bytes:
     """Trace `network` with a batch of any size. Unoptimized: folded weights would keep their names and go stale."""
     names = ["z" if "images" in outputs else "images", "label"][: len(inputs)]
     axes = [{0: "batch"}, {0: torch.export.Dim.DYNAMIC}][: len(inputs)]  # the second is found to equal the first
@@ -125,7 +125,7 @@ def _export(network: nn.Module, inputs: tuple[Tensor, ...], outputs: list[str]) 
         )
     content = BytesIO()
     program.save(content)
-    return onnx.load_from_string(content.getvalue())
+    return content.getvalue()
 
 
 @contextmanager
@@ -142,8 +142,13 @@ def _quiet() -> Iterator[None]:
         registration.setLevel(level)
 
 
-def _swap(model: onnx.ModelProto, network: nn.Module) -> bytes:
-    """Put the network's weights in the place of the graph's, by name."""
+def _swap(graph: bytes, network: nn.Module) -> bytes:
+    """Put the network's weights in the place of the graph's, by name.
+
+    The graph is parsed anew each time: one that is kept would keep all weights it ever had, as what a message of
+    protobuf has held is freed with the whole message and not before.
+    """
+    model = onnx.load_from_string(graph)
     weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for initializer in model.graph.initializer:
         if initializer.name in weights:
