@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, pad, softplus
 from torch.nn.utils.parametrizations import weight_norm
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrize import cached, register_parametrization
 
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.losses import logistic, non_saturating
@@ -225,10 +225,11 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: SganSpec) -> tuple[Te
 
     CE(labeled) + w·(−E log p(real | x) − E log p(fake | G(z))); each of the three has a batch of its own.
     """
-    real = score(d, batch.real, batch.labels)
-    with frozen_statistics(d):
-        drawn = score(d, fake, batch.labels)
-        named = d(batch.labeled, batch.labeled_labels).classes if len(batch.labeled) else None
+    with cached():  # the weights' lengths, which take a quarter of a step of `network: mlp` to bring about each time
+        real = score(d, batch.real, batch.labels)
+        with frozen_statistics(d):
+            drawn = score(d, fake, batch.labels)
+            named = d(batch.labeled, batch.labeled_labels).classes if len(batch.labeled) else None
     loss, metrics = spec.unlabeled_weight * logistic(real, drawn), {"d_real": real.mean(), "d_fake": drawn.mean()}
     if named is None:
         return loss, metrics
@@ -244,12 +245,14 @@ def agreement(logits: Tensor, labels: Tensor) -> Tensor:
 
 def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: SganSpec) -> tuple[Tensor, Metrics]:
     """Bring the mean features of fakes to those of real images (Salimans 2016, section 3.1), or pass for real."""
-    drawn: Judgment = d(fake, batch.labels)
+    matching = spec.generator_loss != "non_saturating"
+    with cached():
+        drawn: Judgment = d(fake, batch.labels)
+        real: Judgment | None = d(batch.real, batch.labels) if matching else None
     loss = torch.zeros((), device=fake.device)
     if spec.generator_loss != "feature_matching":
         loss = loss + non_saturating(drawn.realness)
-    if spec.generator_loss != "non_saturating":
-        real: Judgment = d(batch.real, batch.labels)
+    if real is not None:
         loss = loss + mse_loss(drawn.features.mean(dim=0), real.features.mean(dim=0))
     return loss, {}
 

@@ -37,7 +37,7 @@ class SganSpec(AdamKnobs, PenaltyKnobs, LabeledKnobs):
         "ema_decay": 0.9999,
         "generator_learning_rate": 3e-3,
         "discriminator_learning_rate": 3e-3,
-        "total_steps": 45_000,
+        "total_steps": 40_000,
         "precision": "auto",
     }
 
