@@ -35,6 +35,12 @@ def test_an_aim_is_met_by_all_runs_of_a_row_or_not_at_all(figures: tuple[float, 
     assert report._verdict(ROW, some, ROW.read(some)) == verdict
 
 
+@pytest.mark.parametrize(("minutes", "verdict"), [(1.0, "met"), (0.9, "**missed**")])
+def test_an_aim_that_has_a_time_is_met_within_it(minutes: float, verdict: str) -> None:
+    some = {"an arm": [run(spec, 0.95) for spec in report.specs(ROW.arms[0])]}
+    assert report._verdict(ROW, some, accuracy("an arm", 0.9, minutes)(some)) == verdict
+
+
 def test_a_run_under_another_default_is_another_run_and_one_under_another_name_is_not() -> None:
     spec = {"family": "gan", "seed": 1}
     assert records.key(spec) == records.key({**spec, "hidden": [512, 512], "name": "again", "keep_checkpoints": 3})

@@ -14,17 +14,25 @@ COLLAPSING = "collapsing"
 WASSERSTEIN = ("fd_classifier", "held_out_wasserstein_estimate", "held_out_d_loss")
 
 
-def error(arm: str, at_most: float, what: str = "wrong of 10,000") -> Read:
-    """Read how many of the 10,000 test images the final model gets wrong."""
-    return lambda runs: [mean_of(what, runs[arm], "test_error_rate", 10_000, at_most=at_most)]
+def error(arm: str, at_most: float, minutes: float) -> Read:
+    """Read how many of the 10,000 test images the final model gets wrong, and what that took of a processor."""
+    return lambda runs: [
+        mean_of("wrong of 10,000", runs[arm], "test_error_rate", 10_000, at_most=at_most),
+        _minutes(runs[arm], minutes),
+    ]
 
 
-def accuracy(arm: str, at_least: float) -> Read:
+def accuracy(arm: str, at_least: float, minutes: float | None = None) -> Read:
     """Read the final model's test accuracy, and beside it that of the checkpoint which validation chose."""
     return lambda runs: [
         mean_of("accuracy", runs[arm], "test_accuracy", at_least=at_least),
         Figure("accuracy of the one chosen on validation", [_chosen(run) for run in runs[arm]]),
+        *([] if minutes is None else [_minutes(runs[arm], minutes)]),
     ]
+
+
+def _minutes(runs: Sequence[Record], at_most: float) -> Figure:
+    return Figure("CPU minutes", [run.cpu_minutes for run in runs], at_most=at_most, digits=3)
 
 
 def _chosen(run: Record) -> float:
