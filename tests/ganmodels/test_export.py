@@ -19,7 +19,7 @@ def _grown() -> tuple[int, int]:
     spec = SPEC.validate_python({"family": "gan", "hidden": [512, 512], "threads": 1, "device": "cpu"})
     exporter = Exporter(spec, training.start(spec, ImageShape(1, 28, 10)))
     for _ in range(5):
-        files = exporter.files()
+        exporter.files()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(TIMES):
         files = exporter.files()
