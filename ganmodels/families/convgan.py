@@ -3,8 +3,9 @@
 The losses are those of Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661. The generator is kept as the write-up
 has it, and is less than it looks: **each resize is undone by the next stride**. An image of 28 pixels is doubled to 56
 and halved again at once, so the network never works at 56 pixels but on its noise. In the last layer the undoing is
-exact: a 1×1 convolution with stride 2 reads just the pixels that the resize copied. In the one before, the 3×3
-convolution reads copies and means of neighbors, which a 2×2 convolution without the resize could as well.
+exact, for a 1×1 convolution with stride 2 reads just the pixels that the resize copied: it is written here with stride
+1 and without the resize. In the one before, the 3×3 convolution reads copies and means of neighbors, which a 2×2
+convolution without the resize could as well.
 
 Deviations: the generator's convolutions have no bias before BatchNorm, which would take it away again, and biases
 start at 0. BatchNorm's running statistics follow ten times as fast as TensorFlow's, which after 100 steps still are
@@ -32,7 +33,7 @@ class Generator(nn.Module):
         self.first = nn.Linear(spec.latent_size, SIDE**2)
         self.norms = nn.ModuleList(_norm(width) for width in (1, 50, 25))
         self.layers = nn.ModuleList(
-            [nn.Conv2d(1, 50, 3, 2, bias=False), nn.Conv2d(50, 25, 3, 2, bias=False), nn.Conv2d(25, 1, 1, 2)]
+            [nn.Conv2d(1, 50, 3, 2, bias=False), nn.Conv2d(50, 25, 3, 2, bias=False), nn.Conv2d(25, 1, 1)]
         )
         _initialize(self)
 
@@ -41,7 +42,7 @@ class Generator(nn.Module):
         features = self.norms[0](self.first(z).view(-1, 1, SIDE, SIDE)).relu()
         features = self.norms[1](self.layers[0](_padded(features))).relu()
         features = self.norms[2](self.layers[1](_padded(doubled(features)))).relu()
-        images: Tensor = self.layers[2](doubled(features)).float().sigmoid()
+        images: Tensor = self.layers[2](features).float().sigmoid()
         return images
 
 
