@@ -17,7 +17,7 @@ from ganmodels.family import Batch, Metrics
 from ganmodels.measures.manifold import manifold
 from ganmodels.measures.modes import gaussian_modes, modes_and_kl
 from ganmodels.normalization import evaluating
-from ganmodels.specs.knobs import AdversarialKnobs, Knobs
+from ganmodels.specs.knobs import AdversarialKnobs, Knobs, LabeledKnobs
 from ganmodels.training import State, as_seen, family_of, noise
 
 PIECE = 250
@@ -109,7 +109,8 @@ def _found_modes(spec: AdversarialKnobs, state: State, dataset: Dataset, real: I
 def held_out(spec: Knobs, state: State, images: ImageSet, most: int = 5_000) -> dict[str, float]:
     """Take both losses, and what else they tell, of images that no step has learned from.
 
-    Networks are those in training, in evaluation mode; every label may be used, since nothing is learned from it.
+    Networks are those in training, in evaluation mode; every label may be used, since nothing is learned from it. A run
+    without labels has none here either: its loss has no part for them.
     """
     networks = [player.network for player in (state.discriminator, state.generator) if player is not None]
     with evaluating(*networks), draws.seeded(spec.seed, 0, state.step, Purpose.HELD_OUT, state.device):
@@ -133,7 +134,9 @@ def _losses(spec: Knobs, state: State, images: ImageSet, piece: int) -> Metrics:
     family = family_of(spec)
     real = to_range(images.images.to(state.device), family.output_range(spec))
     labels = images.labels.to(state.device)
-    batch, fake, network = Batch(real, labels, real, labels, max(1, state.step)), real[:0], state.discriminator.network
+    known = 0 if isinstance(spec, LabeledKnobs) and spec.labeled == "none" else len(labels)
+    batch = Batch(real, labels, real[:known], labels[:known], max(1, state.step))
+    fake, network = real[:0], state.discriminator.network
     if isinstance(spec, AdversarialKnobs):
         network = as_seen(network, spec.model_copy(update={"augment": []}), family)
         fake = _drawn_in_training(spec, state, labels, piece)

@@ -142,6 +142,18 @@ def test_held_out_losses_draw_nothing_from_the_run_and_leave_it_as_it_was(digits
         assert state.discriminator.network.training
 
 
+@pytest.mark.parametrize("family", ["sgan", "catgan"])
+def test_held_out_losses_have_a_part_for_labels_where_the_run_has_labels(family: str, digits: Dataset) -> None:
+    def figures(labeled: Any) -> set[str]:
+        asked = {"family": family, "network": "mlp", "dataset": "digits", "labeled": labeled}
+        spec = precision.resolve(SPEC.validate_python(asked))
+        return set(held_out(spec, start(spec, ImageShape(1, 8, 10)), digits.validation))
+
+    of_labels = {"class_loss", "batch_accuracy"}
+    assert figures({"per_class": 1}) >= of_labels
+    assert not figures("none") & of_labels
+
+
 def test_a_stack_of_grey_images_is_read_channel_by_channel(digits: Dataset, judge: Classifier) -> None:
     images, labels = digits.test.images, digits.test.labels
     stacked = torch.cat([images[:99], images[99:198], images[198:297]], dim=1)
