@@ -76,7 +76,7 @@ def _card(spec: Knobs, state: State, dataset: Dataset) -> dict[str, Any]:  # Any
         "serves": list(spec.serves),
         "labels_from": spec.labels_from,
         "score_needs_label": spec.score_needs_label,
-        "scores_are_odds": spec.SCORES_ARE_ODDS,
+        "scores_are_odds": spec.OUTPUT != "score",
         "classes": heads.class_names(spec, state, dataset),
     }
 

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ganmodels.batches import to_unit
 from ganmodels.datasets import ImageSet
 from ganmodels.normalization import evaluating
 from ganmodels.previews import draw
-from ganmodels.specs.knobs import AdversarialKnobs
+from ganmodels.specs.knobs import AdversarialKnobs, Knobs, Output
 from ganmodels.training import State, family_of
 
 Kind = Literal["healthy", "collapsing", "discriminator_dominates", "diverging"]
@@ -29,7 +29,7 @@ LEAST_WHEN_STUCK = 0.5  # where nothing will change any more
 RISING = 1.05  # times as much as before: images that become more various are not collapsing
 LEAST_GRADIENT = 1e-4  # norm below which nothing reaches the generator any more
 MOST_CERTAIN = 0.99  # D(real) − D(fake), as probabilities
-MOST_LOSS = 50.0  # nats, or units of a critic, beyond which a loss has left every sensible range
+MOST_LOSS = 50.0  # beyond which a loss has left every sensible range, but a critic's, whose unit is its own
 COUNT = 64
 
 
@@ -48,6 +48,7 @@ class Monitor:
 
     total_steps: int
     real: float
+    output: Output = "log-odds"
     _seen: deque[tuple[Kind, str]] = field(default_factory=lambda: deque(maxlen=IN_A_ROW))
     _diversities: deque[float] = field(default_factory=lambda: deque(maxlen=IN_A_ROW))
     _told: Kind | None = None
@@ -64,7 +65,8 @@ class Monitor:
         return Verdict(kind, step, (reason,) if reason else ())
 
     def _look(self, step: int, numbers: Mapping[str, float], diversity: float) -> tuple[Kind, str]:
-        losses = {name: abs(numbers[name]) for name in ("d_loss", "g_loss") if name in numbers}
+        bounded = () if self.output == "score" else ("d_loss", "g_loss")
+        losses = {name: abs(numbers[name]) for name in bounded if name in numbers}
         worst = max(losses, key=lambda name: losses[name], default=None)
         if worst is not None and not losses[worst] <= MOST_LOSS:
             return "diverging", f"{worst} is {numbers[worst]:.3g} at step {step}, beyond ±{MOST_LOSS:g}"
@@ -73,8 +75,8 @@ class Monitor:
                 f"generated images differ from each other by {diversity:.3g} at step {step}, real ones by "
                 f"{self.real:.3g}, and {why}"
             )
-        if "d_real" in numbers and "d_fake" in numbers:
-            real, fake = _probability(numbers["d_real"]), _probability(numbers["d_fake"])
+        if "d_real" in numbers and "d_fake" in numbers and self.output != "score":
+            real, fake = self._probability(numbers["d_real"]), self._probability(numbers["d_fake"])
             if real - fake > MOST_CERTAIN:
                 return "discriminator_dominates", (
                     f"the discriminator believes {real:.1%} of real and {fake:.1%} of generated images at step {step}"
@@ -90,6 +92,25 @@ class Monitor:
         if diversity >= LEAST_DIVERSITY * self.real or diversity > RISING * self._diversities[0]:
             return None
         return "that no longer rises" if step > max(WARM_UP * self.total_steps, WARM_UP_STEPS) else None
+
+    def _probability(self, output: float) -> float:
+        if self.output == "probability":
+            return max(0.0, min(1.0, output))
+        return 1 / (1 + math.exp(-max(-700.0, min(700.0, output))))
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Give what a resumed run must know."""
+        return {"seen": list(self._seen), "diversities": list(self._diversities), "told": self._told}
+
+    @classmethod
+    def of(cls, spec: Knobs, real: float, stored: Mapping[str, Any] | None) -> "Monitor":  # Any: JSON
+        """Start anew, or go on from what a checkpoint stored."""
+        monitor = cls(spec.total_steps, real, spec.OUTPUT)
+        if stored:
+            monitor._seen.extend((kind, why) for kind, why in stored["seen"])
+            monitor._diversities.extend(stored["diversities"])
+            monitor._told = stored["told"]
+        return monitor
 
 
 @torch.no_grad()
@@ -113,7 +134,3 @@ def spread(images: Tensor) -> float:
     """Give the root of the mean squared distance between two images of (N, C, H, W), a pixel's share of it."""
     flat = images.flatten(1).double()
     return math.sqrt(2 * float(flat.var(dim=0).mean()))
-
-
-def _probability(logit: float) -> float:
-    return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))

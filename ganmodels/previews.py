@@ -71,7 +71,7 @@ def _scattered(points: Tensor) -> Tensor:
 
 def _score(spec: AdversarialKnobs, state: State, images: Tensor, labels: Tensor) -> float | None:
     family = family_of(spec)
-    if family.score is None or "scores" not in spec.serves or not spec.SCORES_ARE_ODDS:
+    if family.score is None or "scores" not in spec.serves or spec.OUTPUT == "score":
         return None
     with evaluating(state.discriminator.served):
         logits = family.score(state.discriminator.served, images, labels)

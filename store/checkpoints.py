@@ -43,7 +43,7 @@ class Milestone:
 
 COLUMNS = [checkpoints.c[name] for name in Checkpoint.__dataclass_fields__]
 WHOLE = (checkpoints.c.damaged_at.is_(None), checkpoints.c.pruned_at.is_(None))
-DEFAULT_JUDGE = "fd_classifier"  # of a family that this version's menu does not know
+DEFAULT_JUDGES = ("fd_classifier",)  # of a family that this version's menu does not know
 
 
 def record(
@@ -98,7 +98,8 @@ def milestones(
 ) -> dict[int, tuple[Milestone | None, Milestone | None]]:
     """Return each job's newest whole checkpoint and its best one, None where there is none.
 
-    The best is lowest in the figure that its family is judged by, among the checkpoints that were evaluated.
+    The best is lowest in the figure that its family is judged by, the first of several that there is, among the
+    checkpoints that were evaluated.
     """
     query = (
         select(
@@ -112,7 +113,8 @@ def milestones(
     best: dict[int, tuple[float, Milestone]] = {}
     for number, step, created_at, metrics, family in connection.execute(query):
         latest[number] = Milestone(step, created_at)
-        figure = metrics.get(FAMILIES[family].judged_by if family in FAMILIES else DEFAULT_JUDGE)
+        judges = FAMILIES[family].spec.JUDGED_BY if family in FAMILIES else DEFAULT_JUDGES
+        figure = next((metrics[name] for name in judges if metrics.get(name) is not None), None)
         if figure is not None and (number not in best or figure < best[number][0]):
             best[number] = figure, latest[number]
     return {number: (latest.get(number), best[number][1] if number in best else None) for number in job_numbers}
@@ -139,7 +141,9 @@ def chosen(connection: Connection, job_number: int, step: Literal["latest", "bes
     if step == "best":
         best = milestones(connection, [job_number])[job_number][1]
         if best is None:
-            raise CheckpointNotFound("no checkpoint of the job was evaluated, so none is known to be the best")
+            raise CheckpointNotFound(
+                "no checkpoint of the job has the figure that its family is judged by, so none is known to be the best"
+            )
         return at(connection, job_number, best.step)
     return at(connection, job_number, step)
 

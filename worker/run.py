@@ -17,7 +17,7 @@ from ganmodels.checkpoints import CheckpointDamaged
 from ganmodels.datasets import load
 from ganmodels.export import Exporter
 from ganmodels.family import ImageShape
-from ganmodels.specs import FAMILIES, SPEC
+from ganmodels.specs import SPEC
 from ganmodels.specs.knobs import AdversarialKnobs, LabeledKnobs
 from ganmodels.training import State, start, train
 from store.artifacts import Artifacts, job_folder
@@ -84,9 +84,10 @@ class Run:
         send(Resolved(spec=self.spec.model_dump(mode="json"), numerics=numerics))
         self._sources = list(assignment.sources)
         self._exporter: Exporter | None = None
-        self._cpu_began, self._cpu_before = time.process_time(), 0.0
-        self._began, self._before = time.monotonic(), 0.0
-        self.state = self._resume()
+        self._cpu_began, self._began = time.process_time(), time.monotonic()
+        self.state, before = self._resume()
+        self._cpu_before: float = before.get("cpu_seconds", 0.0)
+        self._before: float = before.get("seconds", 0.0)
         self._reporter = Reporter(send, self.state.step, self.spec.batch_size)
         self._judge = Judge.of(self.spec, self._dataset, self._artifacts, assignment.data_dir)
         send(Began(step=self.state.step))
@@ -103,31 +104,43 @@ class Run:
 
     def _train(self) -> None:
         """Train; log, draw, keep and judge at the steps the spec names."""
-        reason = None
         pretrained = 0
         if self.state.step > 0 and self._sources[0].owner != self._job_id:
-            self._checkpoint()  # from here on the job stands by itself, whatever becomes of the one it goes on from
-        monitor = health.Monitor(self.spec.total_steps, health.spread_of(self._dataset.train))
-        for step, metrics in train(self.spec, self.state, self._dataset.train):
+            self._stand_alone()
+        reason = self._reason_to_end()  # an attempt may have been lost between its last step and its last look
+        steps = train(self.spec, self.state, self._dataset.train) if reason is None else ()
+        for step, metrics in steps:
             if step == 0:
                 pretrained += 1
                 self._after_pretraining(pretrained, metrics)
             else:
-                self._after(step, metrics, monitor)
+                self._after(step, metrics)
             if self._stopping.is_set() and step < self.spec.total_steps:
                 if step > 0:  # pre-training is done anew: a checkpoint in the midst of it would have it done twice
-                    self._checkpoint()
+                    self._keep()
                 self._send(Stopped(step=step))
                 return
-            if self._out_of_time() and 0 < step < self.spec.total_steps:
-                reason = f"stopped at step {step}: the {self.spec.max_minutes:g} minutes of max_minutes are over"
-                self._checkpoint()
-                break
-            if self._selection.exhausted(self.spec.early_stop):
-                reason = f"stopped early at step {step}: {self._selection.since} evaluations without a better one"
+            if reason := self._reason_to_end():
+                self._keep()
                 break
         self._conclude()
         self._send(Ended(reason=reason))
+
+    def _stand_alone(self) -> None:
+        """Write another job's checkpoint as this one's, which from here on needs that job no more."""
+        best = self._selection
+        self._checkpoint({best.judged_by: best.lowest} if best.judged_by and best.lowest is not None else {})
+
+    def _reason_to_end(self) -> str | None:
+        """Say why the run is to end before its last step, None where it is not."""
+        step = self.state.step
+        if not 0 < step < self.spec.total_steps:
+            return None
+        if self._selection.exhausted(self.spec.early_stop):
+            return f"stopped early at step {step}: {self._selection.since} evaluations without a better one"
+        if self._out_of_time():
+            return f"stopped at step {step}: the {self.spec.max_minutes:g} minutes of max_minutes are over"
+        return None
 
     def _after_pretraining(self, update: int, metrics: dict[str, Tensor]) -> None:
         total = self.spec.d_pretrain_steps
@@ -135,7 +148,7 @@ class Run:
             numbers = finite_or_raise(0, metrics)
             self._send(Noted(type="pretraining", data={"update": update, "of": total, "d_loss": numbers["d_loss"]}))
 
-    def _after(self, step: int, metrics: dict[str, Tensor], monitor: health.Monitor) -> None:
+    def _after(self, step: int, metrics: dict[str, Tensor]) -> None:
         spec, last = self.spec, step == self.spec.total_steps
         keeps, evaluates = last or step % spec.checkpoint_every == 0, _due(step, spec.evaluate_every, last)
         draws, logs = last or step % spec.preview_every == 0, last or step % spec.log_every == 0
@@ -148,7 +161,7 @@ class Run:
             if logs:
                 self._reporter.log(step, numbers)
             if observes:
-                self._observe(step, numbers, monitor)
+                self._observe(step, numbers)
         if isinstance(spec, LabeledKnobs) and self._epochs.over(step):
             self._close_epoch(step)
         if draws and isinstance(spec, AdversarialKnobs):
@@ -158,10 +171,10 @@ class Run:
         if keeps or better or self._selection.exhausted(spec.early_stop):
             self._checkpoint(figures)
 
-    def _observe(self, step: int, numbers: Mapping[str, float], monitor: health.Monitor) -> None:
+    def _observe(self, step: int, numbers: Mapping[str, float]) -> None:
         if not isinstance(self.spec, AdversarialKnobs):
             return
-        verdict = monitor.observe(step, numbers, health.diversity(self.spec, self.state))
+        verdict = self._monitor.observe(step, numbers, health.diversity(self.spec, self.state))
         if verdict is not None:
             self._send(HealthChanged(verdict=verdict.kind, step=verdict.step, reasons=list(verdict.reasons)))
 
@@ -172,8 +185,11 @@ class Run:
         figures = {name: held_out[metric] for metric, name in told.items() if metric in held_out}
         self._reporter.log(step, {**self._epochs.close(step), **figures})
 
-    def _resume(self) -> State:
-        """Read the newest whole checkpoint, or start anew."""
+    def _resume(self) -> tuple[State, Mapping[str, Any]]:  # Any: JSON
+        """Read the newest whole checkpoint, or start anew; give what it says of the time that led to it, too.
+
+        What a job has cost is that of all jobs that led here; its time, its health and its best are its own.
+        """
         facts = self._dataset.facts
         shape = ImageShape(channels=facts.channels, size=facts.size, labels=len(facts.label_names))
         progress: Mapping[str, Any] = {}
@@ -193,17 +209,22 @@ class Run:
             except (CheckpointDamaged, ArtifactNotFound) as damage:
                 self._send(Damaged(owner=source.owner, step=source.step, reason=str(damage)))
                 del self._sources[0]
-        self._selection = Selection.of(FAMILIES[self.spec.family].judged_by, progress.get("selection"))
-        self._cpu_before = max(self._cpu_before, progress.get("cpu_seconds", 0.0))
-        self._before = max(self._before, progress.get("seconds", 0.0))
+        own = self._sources and self._sources[0].owner == self._job_id
+        if not own:
+            progress = {name: kept for name, kept in progress.items() if name not in {"seconds", "health"}}
+        self._selection = Selection.of(self.spec.judged_by, progress.get("selection"))
+        if not own:
+            self._selection = self._selection.of_step(state.step if state else 0)
+        real = health.spread_of(self._dataset.train)
+        self._monitor = health.Monitor.of(self.spec, real, progress.get("health"))
         seen = visible_count(self.spec, len(self._dataset.train))
         self._epochs = Epochs(-(-seen // self.spec.batch_size), progress.get("epoch"))
-        return state or start(self.spec, shape, self.spec.device)
+        return state or start(self.spec, shape, self.spec.device), progress
 
     def _roll_back(self, fault: Diverged) -> None:
         """Return to the newest checkpoint, or to the start, with noise that no step has drawn yet."""
         rollbacks, left = self.state.rollbacks + 1, self.state.step
-        self.state = self._resume()
+        self.state, _ = self._resume()
         self.state.rollbacks = rollbacks
         self._exporter = None
         self._reporter.rewind(self.state.step)
@@ -217,6 +238,12 @@ class Run:
             )
         return content
 
+    def _keep(self) -> None:
+        """Write a checkpoint, unless this very step has one already, with the figures of its evaluation."""
+        newest = self._sources[0] if self._sources else None
+        if newest is None or (newest.owner, newest.step) != (self._job_id, self.state.step):
+            self._checkpoint()
+
     def _checkpoint(self, figures: Mapping[str, float] = NO_FIGURES) -> None:
         """Write every file, then point at them; `figures` are what was measured of these very weights."""
         step = self.state.step
@@ -228,6 +255,7 @@ class Run:
         progress = {
             "selection": self._selection.as_json(),
             "epoch": self._epochs.as_json(),
+            "health": self._monitor.as_json(),
             "cpu_seconds": self._cpu_seconds(),
             "seconds": self._seconds(),
         }
@@ -269,8 +297,9 @@ class Run:
         self._evaluate("test")
         for name in self.spec.measures:
             self._tell(requested.measure(name, self.spec, self.state, self._dataset), "test")
-        if best := next((source for source in self._sources if source.step == self._selection.step), None):
-            self._tell(self._figures_of(best), "test")
+        best = self._selection.step
+        if chosen := next((source for source in self._sources if source.step == best != self.state.step), None):
+            self._tell(self._figures_of(chosen), "test")
         self._reporter.flush()
 
     def _cpu_seconds(self) -> float:
@@ -291,6 +320,7 @@ class Run:
         judge = self._judge.await_classifier() if self._judge else None
         figures = evaluation.evaluate(self.spec, best, self._dataset, judge, "test")
         judged_by = self._selection.judged_by
+        assert judged_by is not None
         return {f"best_{judged_by}": figures[judged_by], "best_step": float(source.step)}
 
 

@@ -4,7 +4,8 @@ Its 0/1 coding (equation 9): the discriminator is drawn to 1 on real and 0 on ge
 to 1. Neither output is squashed. At its best D(x) = p(real | x) (equation 5 with a = 0, b = 1).
 
 Deviations: DCGAN's networks as in `dcgan`; labels, if asked for, by its projection or concatenation, where the paper
-embeds them for a data set of thousands of classes.
+embeds them for a data set of thousands of classes. R1, which the quick preset has, is taken of `score`, the output on
+the scale of log-odds, so that a weight means what it means elsewhere: 16 times what it would of the output itself.
 """
 
 from torch import Tensor, nn

@@ -16,6 +16,7 @@ class CatganSpec(AdamKnobs, LabeledKnobs):
     """Categorical GAN: a discriminator that is sure of real images, in even classes, and unsure of generated ones."""
 
     SERVES: ClassVar[tuple[str, ...]] = ("images", "classes")
+    JUDGED_BY: ClassVar[tuple[str, ...]] = ("error_rate",)
     PAPER: ClassVar[Mapping[str, Any]] = {
         "augment": [],
         "ema_decay": 0.0,
@@ -148,5 +149,4 @@ FACTS = FamilyFacts(
     "Springenberg: Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial Networks, 2016",
     "https://arxiv.org/abs/1511.06390",
     ("images", "labels", "classes"),
-    judged_by="error_rate",
 )

@@ -16,6 +16,7 @@ class ClassifierSpec(LabeledKnobs):
     """
 
     SERVES: ClassVar[tuple[str, ...]] = ("classes",)
+    JUDGED_BY: ClassVar[tuple[str, ...]] = ("error_rate",)
 
     family: Literal["classifier"]
     total_steps: limits.TotalSteps = 3_000
@@ -49,5 +50,4 @@ FACTS = FamilyFacts(
     "Szegedy et al.: Going Deeper with Convolutions, 2014",
     "https://arxiv.org/abs/1409.4842",
     ("classes",),
-    judged_by="error_rate",
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from ganmodels.specs import limits
-from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, Output, PenaltyKnobs
 
 
 class HingeSpec(ConvolutionalKnobs, PenaltyKnobs):
@@ -23,7 +23,7 @@ class HingeSpec(ConvolutionalKnobs, PenaltyKnobs):
         "discriminator_learning_rate": 2e-4,
         "total_steps": 100_000,
     }
-    SCORES_ARE_ODDS: ClassVar[bool] = False
+    OUTPUT: ClassVar[Output] = "score"
 
     family: Literal["hinge"]
     total_steps: limits.TotalSteps = 3_000

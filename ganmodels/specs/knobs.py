@@ -11,6 +11,9 @@ from ganmodels.specs.datasets import DATASETS, DatasetFacts, DatasetName
 
 LABEL_MEASURES = {"classification_accuracy_score", "nearest_neighbor"}  # they train on images and the labels asked for
 
+# What a discriminator's output is of an image being real: its log-odds, its probability, or neither.
+Output = Literal["log-odds", "probability", "score"]
+
 
 class InitFrom(BaseModel):
     """A checkpoint of another job, whose networks' weights a run begins with."""
@@ -42,7 +45,6 @@ class FamilyFacts:
     paper: str
     url: str
     serves: tuple[str, ...]  # what a checkpoint can answer: "images", "labels", "classes", "scores"
-    judged_by: Literal["fd_classifier", "error_rate"] = "fd_classifier"  # the figure that `best` is lowest in
 
 
 def _share(parts: int, least: int) -> Any:
@@ -57,7 +59,8 @@ class Knobs(BaseModel):
 
     PAPER: ClassVar[Mapping[str, Any]] = {}  # what `preset: paper` changes
     SERVES: ClassVar[tuple[str, ...]] = ("images", "scores")
-    SCORES_ARE_ODDS: ClassVar[bool] = True  # whether a score is the log-odds of being real, hence a probability
+    JUDGED_BY: ClassVar[tuple[str, ...]] = ("fd_classifier",)  # `best` is lowest in the first of them that it has
+    OUTPUT: ClassVar[Output] = "log-odds"
 
     family: str
     preset: Annotated[
@@ -137,11 +140,15 @@ class Knobs(BaseModel):
         """Raise ValueError for an early stop that no evaluation will ever cause."""
         if self.early_stop is not None and not self.evaluate_every:
             raise ValueError("early_stop counts evaluations: set evaluate_every to the steps between them")
+        if self.early_stop is not None and self.judged_by is None:
+            raise ValueError(f"early_stop compares images or named classes; of {self.dataset} this job has neither")
         return self
 
     @model_validator(mode="after")
     def check_measures(self) -> Self:
-        """Raise ValueError for a measure of what this job will not have."""
+        """Raise ValueError for a measure of what this job will not have, or that will not be taken."""
+        if self.measures and self.evaluate_every is None:
+            raise ValueError("measures are taken when the job is evaluated: set evaluate_every to 0 or more")
         if self.measures and ("images" not in self.SERVES or DATASETS[self.dataset].kind == "points"):
             raise ValueError("measures are of generated images, and this job draws none")
         if (of_labels := sorted(LABEL_MEASURES & set(self.measures))) and self.labels_from != "generator":
@@ -164,6 +171,15 @@ class Knobs(BaseModel):
         """What a checkpoint of this very job can answer."""
         labels = ("labels",) if self.labels_from else ()
         return (*labels, *self.SERVES)
+
+    @property
+    def judged_by(self) -> str | None:
+        """The figure of an evaluation that checkpoints are compared by, lowest at best; None where there is none."""
+        there = {
+            "error_rate": "classes" in self.serves,
+            "fd_classifier": "images" in self.SERVES and DATASETS[self.dataset].kind != "points",
+        }
+        return next((figure for figure in self.JUDGED_BY if there[figure]), None)
 
     @property
     def labels_from(self) -> Literal["generator", "classes"] | None:

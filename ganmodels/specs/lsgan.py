@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from ganmodels.specs import limits
-from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, Output, PenaltyKnobs
 
 
 class LsganSpec(ConvolutionalKnobs, PenaltyKnobs):
@@ -23,6 +23,7 @@ class LsganSpec(ConvolutionalKnobs, PenaltyKnobs):
         "discriminator_learning_rate": 1e-3,
         "total_steps": 25_000,
     }
+    OUTPUT: ClassVar[Output] = "probability"
 
     family: Literal["lsgan"]
     total_steps: limits.TotalSteps = 3_000

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ganmodels.specs import limits
 from ganmodels.specs.datasets import DATASETS, DatasetFacts
-from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts
+from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, Output
 
 PenaltyWeight = Annotated[
     float, Field(ge=0, le=1000, description="γ of the gradient penalties on real and on generated images, at first.")
@@ -64,7 +64,8 @@ class R3ganSpec(ConvolutionalKnobs):
         "final_penalty_weight": 0.0005,
         "total_steps": 8_000,
     }
-    SERVES: ClassVar[tuple[str, ...]] = ("images",)  # the loss sees differences of logits: one alone says nothing
+    SERVES: ClassVar[tuple[str, ...]] = ("images",)
+    OUTPUT: ClassVar[Output] = "score"  # the loss sees differences of logits: one alone says nothing
 
     family: Literal["r3gan"]
     total_steps: limits.TotalSteps = 3_000

@@ -18,6 +18,7 @@ class SganSpec(AdamKnobs, PenaltyKnobs, LabeledKnobs):
     """
 
     SERVES: ClassVar[tuple[str, ...]] = ("images", "scores", "classes")
+    JUDGED_BY: ClassVar[tuple[str, ...]] = ("error_rate", "fd_classifier")
     PAPER: ClassVar[Mapping[str, Any]] = {
         "generator_loss": "both",
         "batch_size": 512,
@@ -110,5 +111,4 @@ FACTS = FamilyFacts(
     "Odena: Semi-Supervised Learning with Generative Adversarial Networks, 2016",
     "https://arxiv.org/abs/1606.01583",
     ("images", "labels", "scores", "classes"),
-    judged_by="error_rate",
 )

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from ganmodels.specs import limits
 from ganmodels.specs.gan import FullyConnectedKnobs
-from ganmodels.specs.knobs import FamilyFacts
+from ganmodels.specs.knobs import FamilyFacts, Output
 
 
 class WganSpec(FullyConnectedKnobs):
@@ -21,7 +21,7 @@ class WganSpec(FullyConnectedKnobs):
         "discriminator_learning_rate": 5e-5,
         "total_steps": 100_000,
     }
-    SCORES_ARE_ODDS: ClassVar[bool] = False
+    OUTPUT: ClassVar[Output] = "score"
 
     family: Literal["wgan"]
     total_steps: limits.TotalSteps = 8_000

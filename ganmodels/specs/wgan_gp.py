@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ganmodels.specs import limits
-from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, PenaltyKnobs
+from ganmodels.specs.knobs import ConvolutionalKnobs, FamilyFacts, Output, PenaltyKnobs
 
 
 class WganGpSpec(ConvolutionalKnobs, PenaltyKnobs):
@@ -24,7 +24,7 @@ class WganGpSpec(ConvolutionalKnobs, PenaltyKnobs):
         "discriminator_learning_rate": 1e-4,
         "total_steps": 200_000,
     }
-    SCORES_ARE_ODDS: ClassVar[bool] = False
+    OUTPUT: ClassVar[Output] = "score"
 
     family: Literal["wgan_gp"]
     total_steps: limits.TotalSteps = 2_000

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ SMALL = {
 }
 
 Go = Callable[..., list[Message]]
+Evaluated = Callable[[dict[int, float]], None]
 
 
 @pytest.fixture
@@ -76,9 +78,9 @@ def of(kind: type[Message], said: list[Message]) -> list[Any]:
     return [message for message in said if isinstance(message, kind)]
 
 
-def sources(said: list[Message]) -> list[Source]:
+def sources(said: list[Message], owner: str = "job") -> list[Source]:
     return [
-        Source(owner="job", step=one.step, folder=one.folder, files=one.files)
+        Source(owner=owner, step=one.step, folder=one.folder, files=one.files)
         for one in reversed(of(CheckpointWritten, said))
     ]
 
@@ -106,6 +108,33 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
         monkeypatch.setattr(training, "discriminator_step", step)
 
     return poison
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> Evaluated:
+    """Let evaluations find these distances by step, and 9 elsewhere."""
+
+    def give(by_step: dict[int, float]) -> None:
+        def evaluate(spec: Any, state: Any, *_: Any) -> dict[str, float]:
+            return {"fd_classifier": by_step.get(state.step, 9.0)}
+
+        monkeypatch.setattr(runs.Judge, "of", lambda *_: None)
+        monkeypatch.setattr(runs.evaluation, "evaluate", evaluate)
+
+    return give
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each step take a second."""
+    real, now = runs.finite_or_raise, [0.0]
+
+    def tick(*arguments: Any) -> dict[str, float]:
+        now[0] += 1
+        return real(*arguments)
+
+    monkeypatch.setattr(runs, "finite_or_raise", tick)
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: now[0], process_time=lambda: now[0]))
 
 
 def test_a_number_that_is_not_finite_ends_the_run_with_its_step_and_name(go: Go, poisoned: Any) -> None:
@@ -189,18 +218,72 @@ def test_a_run_ends_early_when_no_evaluation_is_better(go: Go, monkeypatch: pyte
     assert points(said, "test_best_step") == {20: 10.0}
 
 
-def test_a_resumed_run_still_knows_its_best(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_step = {5: 3.0, 10: 2.0, 15: 2.5, 20: 2.6, 25: 2.7}
-    monkeypatch.setattr(runs.Judge, "of", lambda *_: None)
-    monkeypatch.setattr(
-        runs.evaluation, "evaluate", lambda spec, state, *_: {"fd_classifier": by_step.get(state.step, 9.0)}
-    )
+def test_a_resumed_run_still_knows_its_best(go: Go, evaluated: Evaluated) -> None:
+    evaluated({5: 3.0, 10: 2.0, 15: 2.5, 20: 2.6, 25: 2.7})
     stopped = go(evaluate_every=5, early_stop=3, checkpoint_every=15, stop_at=15)
     assert [one.step for one in of(Stopped, stopped)] == [15]
     resumed = go(sources=sources(stopped), evaluate_every=5, early_stop=3, checkpoint_every=15)
     [ended] = of(Ended, resumed)
     assert "step 25" in ended.reason
     assert points(resumed, "test_best_step") == {25: 10.0}
+
+
+def test_the_best_keeps_its_figure_when_the_run_is_told_to_stop_there(go: Go, evaluated: Evaluated) -> None:
+    evaluated({5: 3.0, 10: 2.0})
+    stopped = go(evaluate_every=5, stop_at=10)
+    assert [one.step for one in of(Stopped, stopped)] == [10]
+    kept = of(CheckpointWritten, stopped)
+    assert [(one.step, one.card["metrics"]["fd_classifier"]) for one in kept] == [(5, 3.0), (10, 2.0)]
+
+
+def test_an_early_end_stands_though_the_attempt_was_lost_before_its_last_look(go: Go, evaluated: Evaluated) -> None:
+    evaluated({5: 2.0})
+    knobs = {"evaluate_every": 5, "early_stop": 2}
+    ended = go(**knobs)
+    again = go(sources=sources(ended), **knobs)
+    assert of(Ended, again) == of(Ended, ended)
+    assert "step 15" in of(Ended, again)[0].reason
+    assert of(CheckpointWritten, again) == []
+    assert points(again, "test_fd_classifier") == points(ended, "test_fd_classifier") == {15: 9.0}
+
+
+@pytest.mark.parametrize("at_its_best", [False, True])
+def test_a_job_that_goes_on_from_another_has_a_patience_and_a_best_of_its_own(
+    go: Go, evaluated: Evaluated, at_its_best: bool
+) -> None:
+    evaluated({5: 2.0, 20: 8.0} if not at_its_best else {5: 2.0, 15: 1.0})
+    ended = go(evaluate_every=5, early_stop=2, total_steps=15)
+    extended = go(sources=sources(ended, owner="other"), evaluate_every=5, early_stop=2, total_steps=80)
+    kept = {one.step: one.card["metrics"].get("fd_classifier") for one in of(CheckpointWritten, extended)}
+    assert min(kept) == 15
+    assert kept[15] == (1.0 if at_its_best else None)
+    assert "step 25" in of(Ended, extended)[0].reason if at_its_best else "step 30" in of(Ended, extended)[0].reason
+    assert points(extended, "test_best_step") == ({25: 15.0} if at_its_best else {30: 20.0})
+
+
+def test_time_is_counted_once_though_a_run_rolls_back(go: Go, poisoned: Any, ticking: None) -> None:
+    poisoned(17, 1)
+    last = of(CheckpointWritten, go(on_divergence="rollback"))[-1]
+    assert (last.step, last.card["progress"]["seconds"]) == (40, 17 + 30)
+
+
+def test_each_job_has_the_minutes_that_it_asks_for(go: Go, ticking: None) -> None:
+    knobs = {"max_minutes": 0.25, "total_steps": 80}
+    ended = go(**knobs)
+    assert "step 15" in of(Ended, ended)[0].reason
+    extended = go(sources=sources(ended, owner="other"), **knobs)
+    assert "step 30" in of(Ended, extended)[0].reason
+    again = go(sources=sources(ended), **knobs)
+    assert of(Ended, again) == of(Ended, ended)
+
+
+def test_a_resumed_run_tells_no_verdict_twice(go: Go) -> None:
+    knobs = {"total_steps": 300, "checkpoint_every": 150, "preview_every": 300}
+    whole = of(HealthChanged, go(**knobs))
+    stopped = go(stop_at=150, **knobs)
+    resumed = go(sources=sources(stopped), **knobs)
+    assert whole
+    assert of(HealthChanged, stopped) + of(HealthChanged, resumed) == whole
 
 
 def test_a_preview_carries_the_discriminators_estimate(go: Go) -> None:
