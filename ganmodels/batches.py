@@ -73,14 +73,20 @@ def visible_count(spec: Knobs, total: int) -> int:
 
 
 def granted_labels(labels: Tensor, labeled: Labeled, seed: int) -> Tensor:
-    """Draw the positions (L,) of the images whose labels a run may use; the same for every family of one seed."""
+    """Draw the positions (L,) of the images whose labels a run may use; the same for every family of one seed.
+
+    Raises ValueError where there are fewer.
+    """
     match labeled:
         case "none":
             count = 0
         case "all":
             count = len(labels)
         case PerClass(per_class=each):
-            count = each * len(torch.unique(labels))
+            present, there = torch.unique(labels, return_counts=True)
+            if each > there.min():
+                raise ValueError(f"per_class {each} asked for, the rarest class has {int(there.min())} images")
+            count = each * len(present)
         case Count(count=count):
             pass
         case Fraction(fraction=share):

@@ -21,7 +21,7 @@ from ganmodels.specs.knobs import AdversarialKnobs, Knobs, LabeledKnobs
 from ganmodels.training import State, as_seen, family_of, noise
 
 PIECE = 250
-HELD_OUT_PIECE = 240  # a multiple of most packs
+HELD_OUT_PIECE = 240
 
 
 def evaluate(
@@ -93,7 +93,7 @@ def look(judge: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
 def _enough(spec: AdversarialKnobs, state: State, judge: Classifier, read: Tensor) -> Tensor:
     """Read as many images as there must be to meet every class: 26 for each of many (Srivastava et al. 2017)."""
     wanted = 26 * state.shape.labels
-    if wanted <= len(read) or spec.labels_from == "generator":
+    if wanted <= len(read):
         return read
     part = torch.arange(2_000) % state.shape.labels
     drawn = (generate(spec, state, part, number).images for number in range(1, 1 + -(-wanted // len(part))))
@@ -120,7 +120,8 @@ def held_out(spec: Knobs, state: State, images: ImageSet, most: int = 5_000) -> 
 def _mean_losses(spec: Knobs, state: State, images: ImageSet) -> dict[str, float]:
     """Average over pieces of equal size, which packs fit into; what is left over is left out."""
     packing = spec.packing if isinstance(spec, AdversarialKnobs) else 1
-    size = min(HELD_OUT_PIECE, len(images) - len(images) % packing)
+    size = min(HELD_OUT_PIECE, len(images))
+    size -= size % packing
     sums: dict[str, float] = {}
     pieces = len(images) // size
     for piece in range(pieces):
@@ -135,7 +136,8 @@ def _losses(spec: Knobs, state: State, images: ImageSet, piece: int) -> Metrics:
     real = to_range(images.images.to(state.device), family.output_range(spec))
     labels = images.labels.to(state.device)
     known = 0 if isinstance(spec, LabeledKnobs) and spec.labeled == "none" else len(labels)
-    batch = Batch(real, labels, real[:known], labels[:known], max(1, state.step))
+    each = spec.discriminator_steps if isinstance(spec, AdversarialKnobs) else 1
+    batch = Batch(real, labels, real[:known], labels[:known], max(1, state.step * each))
     fake, network = real[:0], state.discriminator.network
     if isinstance(spec, AdversarialKnobs):
         network = as_seen(network, spec.model_copy(update={"augment": []}), family)

@@ -15,7 +15,12 @@ def zero_centered(discriminator: nn.Module, images: Tensor, labels: Tensor, scor
     images = images.detach().requires_grad_()
     logits = score(discriminator, images, labels)
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    return squared_norm(gradient, logits)
+
+
+def squared_norm(gradient: Tensor, logits: Tensor) -> Tensor:
+    """Take the mean over `logits` (L,) of ‖∇ₓ D‖², each over its image or its pack; the gradient is (B, C, H, W)."""
+    return gradient.reshape(len(logits), -1).square().sum(dim=1).mean()
 
 
 def interpolated(

@@ -35,8 +35,9 @@ def preview(spec: AdversarialKnobs, state: State) -> Preview:
     """
     rows, columns = (int(side) for side in spec.preview_grid.split("x"))
     if state.shape.size == 1:
-        rows, columns = POINTS, 1
-    if spec.labels_from == "generator":
+        columns = state.shape.labels
+        rows = POINTS // columns
+    elif spec.labels_from == "generator":
         columns = min(columns, state.shape.labels)
     assert state.generator is not None
     images, labels = draw(spec, state, state.generator.served, rows, columns)

@@ -86,7 +86,7 @@ def train(spec: Knobs, state: State, images: ImageSet) -> Iterator[tuple[int, Me
     family = family_of(spec)
     supply = batches.supply(images, spec, family.output_range(spec), state.device)
     if state.step == 0 and not state.adopted:
-        _look_first(spec, family, state, [supply.batch(update).real for update in range(1, 1 + FIRST_BATCHES)])
+        _look_first(spec, family, state, [supply.batch(update) for update in range(1, 1 + FIRST_BATCHES)])
     if state.step == 0 and isinstance(spec, AdversarialKnobs):
         for update in range(1, spec.d_pretrain_steps + 1):
             yield 0, pretraining_step(spec, family, state, supply.batch(update))
@@ -96,11 +96,15 @@ def train(spec: Knobs, state: State, images: ImageSet) -> Iterator[tuple[int, Me
         yield state.step + 1, step(spec, family, state, [supply.batch(first + more) for more in range(each)])
 
 
-def _look_first(spec: Knobs, family: Family, state: State, batches: Sequence[Tensor]) -> None:
-    """Let the discriminator fit its first weights to real images, and its average begin there too."""
+def _look_first(spec: Knobs, family: Family, state: State, batches: Sequence[Batch]) -> None:
+    """Let the discriminator fit its first weights to the images that its first steps see, and its average begin there.
+
+    A run without a generator learns of its labeled images alone.
+    """
     player = state.discriminator
     with draws.seeded(spec.seed, state.rollbacks, 0, Purpose.FIRST_LOOK, state.device):
-        family.first_look(player.network, torch.cat(list(batches)), spec)
+        seen = [batch.labeled if state.generator is None else batch.real for batch in batches]
+        family.first_look(player.network, torch.cat(seen), spec)
     if player.averaged is not None:
         player.averaged.load_state_dict(player.network.state_dict())
 

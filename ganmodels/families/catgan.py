@@ -189,9 +189,10 @@ def disagreement(logits: Tensor, others: Tensor) -> Tensor:
 def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CatganSpec) -> tuple[Tensor, Metrics]:
     """Be sure of each real image, even over all of them, unsure of each fake, and right about the labeled ones.
 
-    With a `consistency_weight`, real images are looked at twice, disturbed anew, and the answers ought to agree.
+    With a `consistency_weight`, real images are looked at twice in training, disturbed anew, and the answers ought to
+    agree.
     """
-    looks = [d(batch.real, batch.labels) for _ in range(2 if spec.consistency_weight > 0 else 1)]
+    looks = [d(batch.real, batch.labels) for _ in range(2 if spec.consistency_weight > 0 and d.training else 1)]
     real_logits = torch.cat(looks)
     with frozen_statistics(d):
         fake_logits = d(fake, batch.labels)
@@ -202,7 +203,7 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: CatganSpec) -> tuple[
     }
     even = spec.marginal_weight * metrics["marginal_entropy"]
     loss = metrics["entropy_real"] - even - metrics["entropy_fake"]
-    if spec.consistency_weight > 0:
+    if len(looks) > 1:
         metrics["disagreement"] = disagreement(*looks)
         loss = loss + spec.consistency_weight * metrics["disagreement"]
     if len(batch.labeled) == 0:

@@ -31,7 +31,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Draw one image per row of `z`."""
-        images: Tensor = self.layers(_beside(z, labels, self.shape.labels)).sigmoid()
+        images: Tensor = self.layers(_beside(z, labels, self.shape.labels)).float().sigmoid()
         return images.view(-1, self.shape.channels, self.shape.size, self.shape.size)
 
 
@@ -47,7 +47,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Judge each image as one of its label."""
         logits: Tensor = self.layers(_beside(images.flatten(1), labels, self.labels))
-        return logits.flatten()
+        return logits.flatten().float()
 
 
 def _beside(vectors: Tensor, labels: Tensor, count: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn.functional import leaky_relu, one_hot, softplus
 from ganmodels.families import dcgan
 from ganmodels.family import Batch, Family, ImageShape, Latent, Metrics
 from ganmodels.normalization import frozen_statistics
+from ganmodels.penalties import squared_norm
 from ganmodels.schedules import Rates, share_left
 from ganmodels.specs.r3gan import R3ganSpec
 
@@ -107,7 +108,7 @@ def d_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: R3ganSpec) -> tuple[T
 
 def _penalty(logits: Tensor, images: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    return squared_norm(gradient, logits)
 
 
 def g_loss(d: nn.Module, batch: Batch, fake: Tensor, spec: R3ganSpec) -> tuple[Tensor, Metrics]:

@@ -6,10 +6,10 @@ from pydantic import Field
 
 from ganmodels.specs import limits
 from ganmodels.specs.datasets import DatasetFacts
-from ganmodels.specs.knobs import FamilyFacts, GrantedLabels, LabeledKnobs
+from ganmodels.specs.knobs import DisturbedKnobs, FamilyFacts, GrantedLabels, LabeledKnobs
 
 
-class ClassifierSpec(LabeledKnobs):
+class ClassifierSpec(DisturbedKnobs, LabeledKnobs):
     """The supervised baseline: a classifier alone, on the very labels that a semi-supervised GAN is granted.
 
     `dropout` is that of the convolutional networks; `mlp` has Gaussian noise between its layers instead.
@@ -27,7 +27,6 @@ class ClassifierSpec(LabeledKnobs):
         Field(description="sgan's discriminator, for 28 pixels; its fully connected one; or inception blocks."),
     ] = "same_as_sgan"
     dropout: limits.Dropout = 0.5
-    augment: limits.Augment = []
     labeled: GrantedLabels = "all"
     learning_rate: limits.LearningRate = 1e-3
     cooldown: limits.Cooldown = 0.5

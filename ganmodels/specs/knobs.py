@@ -208,7 +208,23 @@ def _described(facts: DatasetFacts) -> str:
     return f"images of {facts.size} pixels and {facts.channels} channel{'s' * (facts.channels > 1)}"
 
 
-class AdversarialKnobs(Knobs):
+class DisturbedKnobs(Knobs):
+    """The knob of discriminators and classifiers that see their images disturbed."""
+
+    augment: limits.Augment = []
+
+    @model_validator(mode="after")
+    def check_augment(self) -> Self:
+        """Raise ValueError for disturbances that such data cannot take."""
+        facts = DATASETS[self.dataset]
+        if self.augment and facts.kind == "points":
+            raise ValueError(f"augment disturbs images; {self.dataset} has points of the plane")
+        if "color" in self.augment and facts.channels == 1:
+            raise ValueError(f"augment color needs images of 3 channels; {self.dataset} has 1")
+        return self
+
+
+class AdversarialKnobs(DisturbedKnobs):
     """The knobs of a generator and a discriminator."""
 
     latent_size: limits.LatentSize = 100
@@ -216,7 +232,6 @@ class AdversarialKnobs(Knobs):
     discriminator_learning_rate: limits.DiscriminatorRate
     discriminator_steps: limits.DiscriminatorSteps = 1
     cooldown: limits.Cooldown = 0.0
-    augment: limits.Augment = []
     packing: limits.Packing = 1
     d_pretrain_steps: limits.PretrainSteps = 0
 
@@ -227,16 +242,6 @@ class AdversarialKnobs(Knobs):
             raise ValueError(f"packing {self.packing} must divide batch_size {self.batch_size}")
         if self.packing > 1 and self.labels_from == "generator":
             raise ValueError("packing judges images together, whatever their labels: leave the labels out")
-        return self
-
-    @model_validator(mode="after")
-    def check_augment(self) -> Self:
-        """Raise ValueError for disturbances that such data cannot take."""
-        facts = DATASETS[self.dataset]
-        if self.augment and facts.kind == "points":
-            raise ValueError(f"augment disturbs images; {self.dataset} has points of the plane")
-        if "color" in self.augment and facts.channels == 1:
-            raise ValueError(f"augment color needs images of 3 channels; {self.dataset} has 1")
         return self
 
     @property

@@ -36,7 +36,10 @@ PreviewGrid = Annotated[
 ]
 EvaluateEvery = Annotated[
     Annotated[int, Field(ge=0, le=10_000_000)] | None,
-    Field(description="Steps between evaluations; 0 evaluates once at the end, null never."),
+    Field(
+        description="Steps between evaluations on validation; 0 evaluates once at the end, on test alone, so that no "
+        "checkpoint is known to be the best; null never."
+    ),
 ]
 EarlyStop = Annotated[
     Annotated[int, Field(ge=1, le=1000)] | None,
@@ -87,7 +90,11 @@ R1Weight = Annotated[
 ]
 R1Every = Annotated[
     int,
-    Field(ge=1, le=1000, description="The penalty is taken every so many steps, and weighs so many times as much."),
+    Field(
+        ge=1,
+        le=1000,
+        description="The penalty is taken at every so many of D's updates, and weighs so many times as much.",
+    ),
 ]
 PenaltyWeight = Annotated[float, Field(ge=0, le=1000, description="Weight of the gradient penalty.")]
 Cooldown = Annotated[

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from ganmodels import checkpoints, classifier, evaluation, precision
 from ganmodels.batches import to_range
 from ganmodels.classifier import Classifier
-from ganmodels.datasets import Dataset
+from ganmodels.datasets import Dataset, ImageSet
 from ganmodels.evaluation import evaluate, frechet_distance, held_out, judged
 from ganmodels.family import ImageShape
 from ganmodels.specs import SPEC
@@ -152,6 +153,47 @@ def test_held_out_losses_have_a_part_for_labels_where_the_run_has_labels(family:
     of_labels = {"class_loss", "batch_accuracy"}
     assert figures({"per_class": 1}) >= of_labels
     assert not figures("none") & of_labels
+
+
+@pytest.mark.parametrize("packing", [1, 7, 11])
+def test_held_out_images_are_judged_in_packs_of_any_size(packing: int, digits: Dataset) -> None:
+    asked = {"family": "gan", "dataset": "digits", "packing": packing, "batch_size": 77, "hidden": [8]}
+    spec = precision.resolve(SPEC.validate_python(asked))
+    assert "d_loss" in held_out(spec, start(spec, ImageShape(1, 8, 10)), digits.validation)
+
+
+def test_held_out_losses_weigh_penalties_as_the_step_does(digits: Dataset) -> None:
+    asked = {"family": "r3gan", "dataset": "digits", "width": 8, "discriminator_steps": 5, "total_steps": 1000}
+    fading = {"penalty_weight": 1000.0, "final_penalty_weight": 0.0}
+    spec = precision.resolve(SPEC.validate_python(asked | fading))
+    state = start(spec, ImageShape(1, 8, 10))
+    state.step = 1000
+    assert held_out(spec, state, digits.validation)["d_loss"] == pytest.approx(math.log(2), abs=0.05)
+
+
+def test_a_view_is_held_against_another_in_training_alone(digits: Dataset) -> None:
+    asked = {"family": "catgan", "dataset": "digits"}
+    spec = precision.resolve(SPEC.validate_python(asked))
+    assert spec.consistency_weight > 0
+    assert "disagreement" not in held_out(spec, start(spec, ImageShape(1, 8, 10)), digits.validation)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_every_one_of_many_classes_is_drawn_often_enough_to_be_met(
+    conditional: bool, monkeypatch: pytest.MonkeyPatch, judge: Classifier
+) -> None:
+    asked = {"family": "dcgan", "dataset": "stacked-mnist", "conditional": conditional, "width": 4}
+    spec = precision.resolve(SPEC.validate_python(asked))
+    state = start(spec, ImageShape(3, 28, 1000))
+
+    def perfect(spec: Any, state: State, labels: Tensor, first: int = 0) -> ImageSet:
+        return ImageSet(torch.zeros(len(labels), 1, 1, 1), labels, ())
+
+    drawn = iter(torch.arange(26_000).split(2_000))
+    monkeypatch.setattr(evaluation, "generate", perfect)
+    monkeypatch.setattr(evaluation, "look", lambda judge, images: (images, next(drawn) % 1000))
+    read = evaluation._enough(spec, state, judge, torch.zeros(2_000, dtype=torch.int64))
+    assert torch.equal(read.bincount(), torch.full((1000,), 26))
 
 
 def test_a_stack_of_grey_images_is_read_channel_by_channel(digits: Dataset, judge: Classifier) -> None:

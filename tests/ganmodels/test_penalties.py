@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganmodels.packing import Packed
 from ganmodels.penalties import zero_centered
 
 
@@ -36,6 +37,14 @@ def test_the_penalty_is_the_mean_over_images_of_the_squared_norm() -> None:
     images = torch.randn(6, 1, 3, 3)
     penalty = zero_centered(Bowl(), images, torch.zeros(6, dtype=torch.int64))
     torch.testing.assert_close(penalty, 4 * images.square().sum(dim=(1, 2, 3)).mean())
+
+
+def test_the_penalty_of_a_pack_is_that_of_what_is_judged_at_once() -> None:
+    images = torch.randn(6, 1, 3, 3)
+    packs = images.reshape(2, 3, 3, 3)
+    alone = zero_centered(Bowl(), packs, torch.zeros(2, dtype=torch.int64))
+    packed = zero_centered(Packed(Bowl(), 3), images, torch.zeros(6, dtype=torch.int64))
+    torch.testing.assert_close(packed, alone)
 
 
 def test_the_penalty_asks_nothing_of_the_images_themselves() -> None:

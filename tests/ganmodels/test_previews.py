@@ -1,6 +1,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from ganmodels import precision, previews, training
 from ganmodels.family import ImageShape
@@ -60,3 +61,20 @@ def test_points_are_drawn_where_they_lie() -> None:
     assert 0 < picture.count_nonzero() <= previews.POINTS
     corners = previews._scattered(torch.tensor([[0.0, 0.0], [1.0, 0.5]]))
     assert corners.nonzero().tolist() == [[127, 255], [255, 0]]
+
+
+class Corners(nn.Module):
+    """Draws each label at a place of its own, whatever the noise."""
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack([labels / 4 - 1, labels / 4 - 1], dim=1).view(-1, 2, 1, 1)
+
+
+def test_points_of_every_label_are_drawn() -> None:
+    spec = precision.resolve(
+        SPEC.validate_python({"family": "r3gan", "dataset": "ring", "conditional": True, "device": "cpu"})
+    )
+    state = training.start(spec, ImageShape(2, 1, 8))
+    assert state.generator is not None
+    state.generator.averaged = Corners()
+    assert previews.preview(spec, state).picture.count_nonzero() == 8

@@ -13,6 +13,7 @@ from ganmodels.families import sgan
 from ganmodels.families.sgan import FAMILY, Discriminator, Dropout, Judgment, Noise
 from ganmodels.family import UNKNOWN, Batch, ImageShape
 from ganmodels.specs import SPEC
+from ganmodels.specs.knobs import PerClass
 
 MNIST = ImageShape(1, 28, 10)
 LABELS = torch.tensor([1, 0, 2])
@@ -269,6 +270,13 @@ def test_a_run_without_any_label_classifies_nothing() -> None:
     assert asked(labeled="none").serves == ("images", "scores")
     assert asked(labeled="none").labels_from is None
     assert asked(labeled="all").serves == ("labels", "images", "scores", "classes")
+
+
+def test_more_labels_of_a_class_than_it_has_are_refused() -> None:
+    labels = torch.tensor([0] * 9 + [1] * 3)
+    assert len(batches.granted_labels(labels, PerClass(per_class=3), seed=0)) == 6
+    with pytest.raises(ValueError, match="per_class 4 asked for, the rarest class has 3 images"):
+        batches.granted_labels(labels, PerClass(per_class=4), seed=0)
 
 
 @pytest.mark.parametrize("labeled", [{"per_class": 2}, {"count": 25}, {"fraction": 0.1}, "all"])

@@ -55,6 +55,22 @@ def test_a_knob_at_its_bound_is_taken(knob: str, value: Any) -> None:
     assert getattr(asked(**{knob: value}), knob) == value
 
 
+@pytest.mark.parametrize(
+    ("knobs", "figure"),
+    [
+        ({"family": "gan"}, "fd_classifier"),
+        ({"family": "acgan"}, "fd_classifier"),
+        ({"family": "sgan"}, "error_rate"),
+        ({"family": "sgan", "labeled": "none"}, "fd_classifier"),
+        ({"family": "catgan", "labeled": "none"}, "error_rate"),
+        ({"family": "classifier", "network": "mlp", "dataset": "ring"}, "error_rate"),
+        ({"family": "r3gan", "dataset": "ring"}, None),
+    ],
+)
+def test_each_job_is_judged_by_what_it_has(knobs: dict[str, Any], figure: str | None) -> None:
+    assert SPEC.validate_python(knobs).judged_by == figure
+
+
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(ValidationError, match="cgan"):
         SPEC.validate_python({"family": "gan9"})
@@ -94,6 +110,10 @@ def test_data_that_a_family_cannot_learn_is_refused_saying_why() -> None:
         ({"family": "gan", "dataset": "ring", "augment": ["cutout"]}, "ring has points"),
         ({"family": "gan", "augment": ["color"]}, "3 channels"),
         ({"family": "gan", "early_stop": 3}, "evaluate_every"),
+        ({"family": "r3gan", "dataset": "ring", "evaluate_every": 10, "early_stop": 2}, "of ring this job has neither"),
+        ({"family": "gan", "measures": ["parzen"], "evaluate_every": None}, "evaluate_every"),
+        ({"family": "classifier", "augment": ["color"]}, "3 channels"),
+        ({"family": "classifier", "network": "mlp", "dataset": "ring", "augment": ["translation"]}, "ring has points"),
         ({"family": "gan", "measures": ["nearest_neighbor"]}, "asked for labels"),
         ({"family": "cgan", "packing": 2}, "packing"),
         ({"family": "gan", "packing": 3}, "must divide"),

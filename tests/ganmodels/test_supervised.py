@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,7 +7,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganmodels import training
+from ganmodels import batches, precision, training
+from ganmodels.datasets import ImageSet
 from ganmodels.families import sgan
 from ganmodels.families.classifier import FAMILY, Classifier, Inception, schedule
 from ganmodels.family import UNKNOWN, Batch, ImageShape
@@ -72,6 +74,21 @@ def test_it_learns_from_the_labeled_images_alone() -> None:
     logits = network(images[3:], labels)
     torch.testing.assert_close(losses[0], cross_entropy(logits, labels))
     assert metrics["batch_accuracy"].item() == pytest.approx((logits.argmax(1) == labels).double().mean().item())
+
+
+def test_its_first_look_is_at_the_labeled_images_too() -> None:
+    """What no label was granted of is seen by no weight, not even by the first ones."""
+    spec = asked(network="mlp", dataset="digits", labeled={"per_class": 1}, batch_size=10, total_steps=1, threads=1)
+    pixels = torch.randint(0, 256, (200, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    images = ImageSet(pixels, torch.arange(200) % 10, tuple("0123456789"))
+    others = torch.ones(200, dtype=torch.bool)
+    others[batches.granted_labels(images.labels, spec.labeled, spec.seed)] = False
+    weights = []
+    for seen in (pixels, pixels.masked_fill(others[:, None, None, None], 0)):
+        state = training.start(precision.resolve(spec), ImageShape(1, 8, 10))
+        list(training.train(precision.resolve(spec), state, replace(images, images=seen)))
+        weights.append([parameter.detach() for parameter in state.discriminator.network.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 
 
 def test_images_are_disturbed_in_training_alone() -> None:

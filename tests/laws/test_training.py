@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganmodels import averaging, checkpoints, draws, training
+from ganmodels import averaging, checkpoints, draws, precision, training
 from ganmodels.datasets import Dataset, DatasetFacts, ImageSet
 from ganmodels.draws import Purpose
 from ganmodels.family import UNKNOWN, Batch, Family, ImageShape
@@ -327,6 +327,21 @@ def test_every_metric_of_every_step_is_a_finite_number_on_the_device(
             assert not value.requires_grad, name
             assert math.isfinite(value), name
     assert steps == [0] * getattr(spec, "d_pretrain_steps", 0) + list(range(1, spec.total_steps + 1))
+
+
+def test_losses_and_images_are_in_full_precision_whatever_the_layers_compute_in(
+    spec: Any, family: Family, shape: ImageShape, images: ImageSet
+) -> None:
+    half = spec.model_copy(update={"precision": "bf16"})
+    state = training.start(half, shape)
+    _, metrics = next(iter(training.train(half, state, images)))
+    assert {value.dtype for value in metrics.values()} == {torch.float32}
+    if state.generator is not None:
+        with torch.no_grad(), precision.autocast(half, "cpu"):
+            drawn = state.generator.served(
+                training.noise(half, 4, torch.Generator()), torch.zeros(4, dtype=torch.int64)
+            )
+        assert drawn.dtype == torch.float32
 
 
 def test_each_epoch_shows_each_image_once(spec: Any, images: ImageSet) -> None:

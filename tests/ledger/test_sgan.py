@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganmodels import batches, datasets, evaluation, heads, training
+from ganmodels import batches, evaluation, heads, training
 from ganmodels.batches import Supply, to_range
 from ganmodels.datasets.imagesets import ImageSet
 from ganmodels.draws import positions
@@ -19,7 +20,9 @@ from ganmodels.families.sgan import FAMILY, Judgment
 from ganmodels.family import UNKNOWN, Batch, ImageShape
 from ganmodels.specs import SPEC
 from ganmodels.training import State
-from worker.selection import Selection
+from worker.judge import Judge
+from worker.messages import Assignment, CheckpointWritten, Message
+from worker.run import Run
 
 DIGITS = ImageShape(1, 8, 10)
 
@@ -110,26 +113,36 @@ def test_dropout_is_active_in_training_and_not_in_evaluation(monkeypatch: pytest
     assert shares_left_out(Unending, monkeypatch)[1] == pytest.approx(0.5, abs=0.02)
 
 
-def chosen_on(split: Literal["validation", "test"], spec: Any, runs: dict[int, State], dataset: Any) -> int | None:
-    """Choose a checkpoint as the worker does, by what is measured of it on a split."""
-    selection = Selection.of("error_rate", None)
-    for step, state in runs.items():
-        selection.consider(step, evaluation.evaluate(spec, state, dataset, None, split))
-    return selection.step
+class ChoosesOnTest(Run):
+    """The fault: while it trains, a run looks at the test set."""
+
+    def _evaluate(self, split: Literal["validation", "test"]) -> dict[str, float]:
+        return super()._evaluate("test")
 
 
-def test_a_checkpoint_is_not_chosen_on_the_test_set() -> None:
-    """Ledger 11: two heads, one right about all of validation, one about all of the test set."""
-    spec = asked(dataset="digits", network="mlp", batch_size=8, labeled={"per_class": 1})
-    runs = {step: training.start(asked(**spec.model_dump() | {"seed": step}), DIGITS) for step in (1, 2)}
-    dataset = datasets.load("digits", Path("nowhere"))
-    read = {
-        step: replace(images, labels=heads.class_logits(spec, state, images).argmax(1))
-        for (step, state), images in zip(runs.items(), (dataset.validation, dataset.test), strict=True)
-    }
-    dataset = replace(dataset, validation=read[1], test=read[2])
-    assert chosen_on("validation", spec, runs, dataset) == 1
-    assert chosen_on("test", spec, runs, dataset) == 2
+def chosen_by(kind: type[Run], folder: Path) -> int:
+    """Train a job of twenty steps, evaluated at the tenth and the last; tell which checkpoint it holds for the best."""
+    small = {"dataset": "digits", "network": "mlp", "batch_size": 8, "labeled": {"per_class": 1}, "total_steps": 20}
+    spec = asked(**small, evaluate_every=10).model_dump(mode="json")
+    where = {"artifacts": str(folder), "data_dir": str(folder)}
+    said: list[Message] = []
+    kind(Assignment(job_id="job", token=1, spec=spec, numerics=None, sources=[], **where), said.append, Event()).go()
+    cards = [message.card for message in said if isinstance(message, CheckpointWritten)]
+    chosen: int = cards[-1]["progress"]["selection"]["step"]
+    return chosen
+
+
+def test_a_checkpoint_is_not_chosen_on_the_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ledger 11: a run that is right about validation at its end, and about the test set before."""
+    wrong = {"validation": {10: 0.5, 20: 0.1}, "test": {10: 0.1, 20: 0.5}}
+
+    def evaluate(spec: Any, state: State, dataset: Any, judge: Any, split: str) -> dict[str, float]:
+        return {"error_rate": wrong[split][state.step]}
+
+    monkeypatch.setattr(Judge, "of", lambda *_: None)
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    assert chosen_by(Run, tmp_path) == 20
+    assert chosen_by(ChoosesOnTest, tmp_path) == 10
 
 
 class Shifted(nn.Module):

@@ -272,6 +272,23 @@ def serve(database: Database, *steps: int, serves: Sequence[str]) -> Job:
     return held.job
 
 
+def test_points_answer_only_for_what_is_drawn(database: Database) -> None:
+    able = serve(database, 5, serves=["images", "labels", "scores", "classes"])
+    for labels_from in ("classes", "generator"):
+        held = scenes.run(database)
+        card = {
+            **CARD,
+            "serves": ["images", "labels", "scores", "classes"],
+            "kind": "points",
+            "labels_from": labels_from,
+        }
+        with database.write() as connection:
+            claims.checkpoint(connection, held, 5, "folder-5", FILES, card)
+        assert newest(database, "images") == held.job.id
+        assert newest(database, "scores") == newest(database, "classes") == able.id
+        assert newest(database, "labels") == (held.job.id if labels_from == "generator" else able.id)
+
+
 def newest(database: Database, what: str) -> str | None:
     with database.read() as connection:
         job = jobs.newest_able(connection, what)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ganmodels.health import IN_A_ROW, Monitor
+from ganmodels.specs.knobs import Output
 
 FINE = {"d_loss": 1.0, "g_loss": 1.0, "d_real": 1.0, "d_fake": -1.0, "g_gradient_norm": 0.5}
 
@@ -44,6 +45,22 @@ def test_one_bad_observation_is_no_verdict() -> None:
 )
 def test_figures_have_their_verdicts(numbers: dict[str, float], kind: str) -> None:
     assert verdicts((FINE | numbers, 0.9)) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("output", "numbers", "kind"),
+    [
+        ("score", {"d_real": 1_000.0, "d_fake": 400.0, "d_loss": -585.0, "g_loss": -400.0}, "healthy"),
+        ("score", {"d_real": 8.0, "d_fake": -8.0}, "healthy"),
+        ("probability", {"d_real": 1.0, "d_fake": 0.0}, "discriminator_dominates"),
+        ("probability", {"d_real": 0.6, "d_fake": 0.4}, "healthy"),
+        ("probability", {"d_loss": 51.0}, "diverging"),
+    ],
+)
+def test_an_output_is_read_as_what_it_means(output: Output, numbers: dict[str, float], kind: str) -> None:
+    monitor = Monitor(total_steps=10_000, real=1.0, output=output)
+    found = [monitor.observe(4_000 + 100 * n, FINE | {"d_real": 0.6, "d_fake": 0.4} | numbers, 0.9) for n in range(10)]
+    assert [verdict.kind for verdict in found if verdict] == [kind]
 
 
 def test_images_that_become_more_various_do_not_collapse() -> None:
