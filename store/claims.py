@@ -189,6 +189,7 @@ def roll_back(connection: Connection, held: Claim, step: int, data: Json) -> Non
     """Write that the run goes on from an earlier step, forgetting the points that came after it."""
     _hold(connection, held, step=step)
     metrics.forget_after(connection, held.job.number, step)
+    _hold(connection, held, metrics=metrics.newest(connection, held.job.number))
     events.append(connection, held.job.number, "rolled_back", data)
 
 

@@ -32,6 +32,17 @@ def forget_after(connection: Connection, job_number: int, step: int) -> None:
     connection.execute(delete(metrics).where(metrics.c.job_number == job_number, metrics.c.step > step))
 
 
+def newest(connection: Connection, job_number: int) -> dict[str, float | None]:
+    """Return the last value of each metric."""
+    mine = metrics.c.job_number == job_number
+    ends = (
+        select(metrics.c.name, func.max(metrics.c.step).label("step")).where(mine).group_by(metrics.c.name).subquery()
+    )
+    there = (metrics.c.name == ends.c.name) & (metrics.c.step == ends.c.step)
+    rows = connection.execute(select(metrics.c.name, metrics.c.value).join(ends, there).where(mine))
+    return {row.name: row.value for row in rows}
+
+
 def names(connection: Connection, job_number: int, after: str, limit: int) -> tuple[list[str], bool]:
     """Return up to `limit` names of the job's metrics beyond `after`, in order, and whether more follow.
 

@@ -1,16 +1,19 @@
 """The table of results: made of the recorded runs and nothing else, and met only by all of them."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.papers import as_written, records, report
-from benchmarks.papers.readings import accuracy
+from benchmarks.papers import as_written, gather, records, report
+from benchmarks.papers.readings import accuracy, change
 from benchmarks.papers.records import Record
 from benchmarks.papers.rows import ROWS, Arm, Row
+from benchmarks.papers.statistics import Figure, excess
 from ganmodels.datasets import Dataset, ImageSet
 from ganmodels.specs import DATASETS, SPEC
 
@@ -20,7 +23,9 @@ ROW = Row("T0", "a system", "0.5", "≥ 0.9", (Arm("an arm", {"family": "gan"}, 
 
 def run(spec: dict[str, Any], found: float) -> Record:
     figures = {"test_accuracy": found, "test_error_rate": 1 - found, "cpu_seconds": 60.0}
-    return Record(records.key(spec), spec, figures, {}, [], "succeeded", None, 60.0, "abc", "a machine", "2026-11-21")
+    return Record(
+        records.key(spec), spec, figures, {}, [], "succeeded", None, 60.0, "abc", 1, "a machine", "2026-11-21"
+    )
 
 
 def test_the_page_is_what_the_recorded_runs_make() -> None:
@@ -39,6 +44,37 @@ def test_an_aim_is_met_by_all_runs_of_a_row_or_not_at_all(figures: tuple[float, 
 def test_an_aim_that_has_a_time_is_met_within_it(minutes: float, verdict: str) -> None:
     some = {"an arm": [run(spec, 0.95) for spec in report.specs(ROW.arms[0])]}
     assert report._verdict(ROW, some, accuracy("an arm", 0.9, minutes)(some)) == verdict
+
+
+def test_a_distance_that_a_run_never_reached_is_told_without_a_spread() -> None:
+    assert Figure("steps", [2000.0, math.inf], digits=0).text() == "steps: never (n = 2)"
+    assert Figure("steps", [2000.0, 3000.0], digits=0).text() == "steps: 2500 ± 707 (n = 2)"
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(0.06, "met"), (0.04, "**missed**")])
+def test_an_aim_beside_real_images_is_one_too(most: float, verdict: str) -> None:
+    some = {"an arm": [run(spec, 0.525) for spec in report.specs(ROW.arms[0])]}
+    above = excess("above", some["an arm"], "test_accuracy", "test_error_rate", 1, at_most=most)
+    assert report._verdict(ROW, some, [above]) == verdict
+
+
+def test_changes_are_read_seed_by_seed() -> None:
+    def distance(seed: int, value: float) -> Record:
+        return replace(run({"family": "gan", "seed": seed}, 0.5), figures={"test_fd_classifier": value})
+
+    some = {"plain": [distance(0, 2.0), distance(1, 4.0)], "augmented": [distance(1, 3.0)]}
+    assert change(some)[-1].values == [-25.0]
+
+
+def test_a_run_that_was_lost_and_went_on_is_recorded_whole() -> None:
+    parts = {"lost": {100: 9.0, 200: 8.0, 300: 7.0}, "heir": {250: 7.5, 300: 6.5, 400: 6.0}}
+
+    class Told:
+        def metrics(self, id: str, **_: Any) -> dict[str, Any]:
+            return {"fd": SimpleNamespace(name="fd", points=list(parts[id].items()))}
+
+    curves = gather._curves(Told(), ["lost", "heir"], ["fd"])  # type: ignore[arg-type]  # no more of a client is asked
+    assert curves == {"fd": [(100, 9.0), (200, 8.0), (250, 7.5), (300, 6.5), (400, 6.0)]}
 
 
 def test_a_run_under_another_default_is_another_run_and_one_under_another_name_is_not() -> None:

@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+import torch
+
 from ganmodels import classifier
 from ganmodels.classifier import Classifier
 from ganmodels.datasets import Dataset, load
@@ -56,7 +58,9 @@ def find(dataset: Dataset, artifacts: Artifacts) -> Classifier | None:
 
 def train(dataset: Dataset, artifacts: Artifacts) -> Classifier:
     """Train the classifier and keep it; whoever does so at the same time writes the same bytes."""
+    threads = torch.get_num_threads()
     trained = classifier.train_classifier(dataset, THREADS)
+    torch.set_num_threads(threads)  # those that the run asks for
     artifacts.put(_path(dataset), classifier.pack(trained))
     return trained
 

@@ -24,7 +24,7 @@ from ganmodels.datasets import Dataset, load
 from ganmodels.draws import Purpose
 from ganmodels.family import Batch, Family, ImageShape
 from ganmodels.losses import non_saturating
-from ganmodels.specs import SPEC
+from ganmodels.specs import NUMERICS_VERSION, SPEC
 from ganmodels.specs.convgan import ConvganSpec
 from ganmodels.training import State
 from store.artifacts import Artifacts
@@ -124,6 +124,7 @@ def run(asked: Spec, dataset: Dataset, classifier: Classifier) -> Record:
         reason="as written: outside the service",
         seconds=round(time.monotonic() - began, 1),
         commit=provenance.commit(),
+        numerics_version=NUMERICS_VERSION,
         hardware=provenance.hardware(),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -1,13 +1,14 @@
 """Runs as jobs of a service of one's own: what is not recorded yet is submitted, what has ended is recorded."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from benchmarks.papers import provenance, records
-from benchmarks.papers.records import Record, Spec
+from benchmarks.papers.records import Record, Series, Spec
+from ganmodels.specs import NUMERICS_VERSION
 from ganymede import Client, Job
 from ganymede.stack import Stack
 
@@ -25,6 +26,7 @@ class Gathering:
     series: Mapping[str, tuple[str, ...]]
     path: Path
     jobs: dict[str, str] = field(default_factory=dict)  # key of a run: id of its job
+    lost: dict[str, list[str]] = field(default_factory=dict)  # and of those that it goes on from
 
     def run(self, home: Path, workers: int, deadline: float) -> None:
         """Submit what is missing and record what ends, until then at most; jobs go on where they stopped next time."""
@@ -47,6 +49,7 @@ class Gathering:
             job = client.job(id)
             if job.error and job.error.code in LOST:
                 self.jobs[key] = client.retry(id).id
+                self.lost.setdefault(key, []).append(id)
             elif job.is_finished:
                 there = records.load(self.path)
                 there[key] = self._record(client, key, job)
@@ -56,21 +59,31 @@ class Gathering:
 
     def _record(self, client: Client, key: str, job: Job) -> Record:
         names = [name for name in self.series[key] if name in job.metrics]
-        curves = client.metrics(job.id, name=names, max_points=MOST_POINTS).values() if names else []
+        ids = [*self.lost.get(key, []), job.id]
         times = {name: datetime.fromisoformat(job.document[name] or job.document["created_at"]) for name in TIMES}
         return Record(
             key=key,
             spec=self.wanted[key],
             figures=dict(job.metrics),
-            series={each.name: [(step, value) for step, value in each.points if value is not None] for each in curves},
-            verdicts=list(_verdicts(client, job.id)),
+            series=_curves(client, ids, names),
+            verdicts=[verdict for id in ids for verdict in _verdicts(client, id)],
             state=job.state,
             reason=job.error.message if job.error else job.state_reason,
             seconds=round((times["finished_at"] - times["started_at"]).total_seconds(), 1),
             commit=provenance.commit(),
+            numerics_version=NUMERICS_VERSION,
             hardware=provenance.hardware(),
             finished_at=times["finished_at"].isoformat(timespec="seconds"),
         )
+
+
+def _curves(client: Client, ids: Sequence[str], names: Sequence[str]) -> dict[str, Series]:
+    """Read the curves of a run, of which each job wrote what came after the last checkpoint of the one before."""
+    points: dict[str, dict[int, float]] = {name: {} for name in names}
+    for id in ids if names else []:
+        for each in client.metrics(id, name=list(names), max_points=MOST_POINTS).values():
+            points[each.name] |= {step: value for step, value in each.points if value is not None}
+    return {name: sorted(found.items()) for name, found in points.items()}
 
 
 def _verdicts(client: Client, id: str) -> Iterator[tuple[int, str]]:

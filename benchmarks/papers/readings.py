@@ -87,7 +87,11 @@ def called(runs: Runs) -> list[Figure]:
 def steps_to(runs: Runs, arms: Sequence[str], distances: Sequence[float]) -> list[Figure]:
     """Read after how many steps each arm first reaches each distance on validation."""
     return [
-        Figure(f"steps to a distance of {distance:g}, {arm}", [_first(run, distance) for run in runs[arm]], digits=0)
+        Figure(
+            f"steps to a distance of {distance:g} on validation, {arm}",
+            [_first(run, distance) for run in runs[arm]],
+            digits=0,
+        )
         for distance in distances
         for arm in arms
     ]
@@ -111,8 +115,11 @@ def distances(runs: Runs) -> list[Figure]:
 
 def change(runs: Runs) -> list[Figure]:
     """Read both distances, and what the augmentation changes, seed by seed."""
-    plain, augmented = ([run.figures["test_fd_classifier"] or 0.0 for run in runs[a]] for a in ("plain", "augmented"))
-    changes = [(there / here - 1) * 100 for here, there in zip(plain, augmented, strict=False)]
+    plain, augmented = (
+        {run.spec["seed"]: run.figures["test_fd_classifier"] for run in runs[arm]} for arm in ("plain", "augmented")
+    )
+    pairs = [(here, augmented.get(seed)) for seed, here in plain.items()]
+    changes = [(there / here - 1) * 100 for here, there in pairs if here and there is not None]
     return [*distances(runs), Figure("change, %", changes, at_most=-25)]
 
 

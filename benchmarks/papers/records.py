@@ -33,6 +33,7 @@ class Record:
     reason: str | None
     seconds: float
     commit: str
+    numerics_version: int
     hardware: str
     finished_at: str
 

@@ -13,7 +13,8 @@ HEAD = """# Results
 What the papers report and what our runs give. `make bench-papers` writes this page from [results.json](results.json).
 Every run is a job of the service unless it says `as written`, on MNIST unless said, with the family's quick preset
 where no knob is named; figures are of the test split, read once at the end of a run, mean ± standard deviation over the
-runs with seeds 0, 1, …; settings were chosen on validation ([experiments.md](experiments.md) says what was tried). A
+runs with seeds 0, 1, …; settings were chosen on validation, and [experiments.md](experiments.md) says what was tried,
+and where test was seen before a choice. A
 Fréchet distance is taken in the features of the data set's own classifier and compares with nothing outside this page.
 CPU minutes are those of the training process: training, looks at validation and checkpoints, without the final look at
 test.
@@ -25,10 +26,14 @@ test.
 RUNS = """
 ## The runs
 
-The command of a row: `make bench-papers ARGS="--rows NAME"`. What is recorded is not run again.
+The command of a row: `make bench-papers ARGS="--rows NAME"`. What is recorded is not run again, though the code may
+have moved since: each change that alters a number has raised the numerics version. 2 gave `gan`, `cgan` and `wgan`
+their quick presets. 3 averages BatchNorm's statistics with the weights, which matters in the middle of a run, not where
+rates have fallen to 0. 4 has `cgan` compute its losses in full precision, penalizes a pack as it does an image, and
+lets `classifier`'s fully connected network look first at labeled images alone.
 
-| row | arm | knobs | runs | commits | hardware |
-| --- | --- | --- | --- | --- | --- |
+| row | arm | knobs | runs | commits | numerics | hardware |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -94,6 +99,7 @@ def _arms(row: Row, found: Mapping[str, Record]) -> str:
         knobs = ", ".join(f"`{name}: {value}`" for name, value in arm.spec.items())
         count = f"{len(some)} of {arm.seeds}" + (f", {len(failed)} failed: {failed[0].reason}" if failed else "")
         commits = ", ".join(sorted({run.commit for run in some})) or "–"
+        versions = ", ".join(str(version) for version in sorted({run.numerics_version for run in some})) or "–"
         machines = ", ".join(sorted({run.hardware for run in some})) or "–"
-        lines.append(f"| {row.name} | {arm.name} | {knobs} | {count} | {commits} | {machines} |\n")
+        lines.append(f"| {row.name} | {arm.name} | {knobs} | {count} | {commits} | {versions} | {machines} |\n")
     return "".join(lines)

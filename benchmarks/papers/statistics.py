@@ -39,7 +39,9 @@ class Figure:
         """Write mean ± standard deviation and the number of runs."""
         if not self.values:
             return f"{self.what}: not run yet"
-        spread = f" ± {self._short(statistics.stdev(self.values))}" if len(self.values) > 1 else ""
+        spread = ""
+        if len(self.values) > 1 and math.isfinite(self.mean):
+            spread = f" ± {self._short(statistics.stdev(self.values))}"
         return f"{self.what}: {self._short(self.mean)}{spread} (n = {len(self.values)})"
 
     def _short(self, value: float) -> str:
@@ -59,6 +61,13 @@ def mean_of(
     """Read one figure of each run that has it."""
     values = [value * times for run in runs if (value := run.figures.get(name)) is not None]
     return Figure(what, values, at_least, at_most)
+
+
+def excess(what: str, runs: Sequence[Record], name: str, over: str, times: float, at_most: float) -> Figure:
+    """Read by how much one figure of each run is above another."""
+    pairs = [(run.figures.get(name), run.figures.get(over)) for run in runs]
+    above = [(some - other) * times for some, other in pairs if some is not None and other is not None]
+    return Figure(what, above, at_most=at_most)
 
 
 def fraction_of(

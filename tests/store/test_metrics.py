@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store import claims, metrics
+from store import claims, jobs, metrics
 from store.database import Database
 from store.metrics import Point
 from tests.store import scenes
@@ -58,6 +58,17 @@ def test_only_points_above_a_step_are_forgotten_and_of_one_job(database: Databas
     with database.read() as connection:
         steps = [[p.step for p in metrics.series(connection, x.job.number, "d_loss")] for x in (held, other)]
     assert steps == [[1, 2], [1, 2, 3]]
+
+
+def test_a_job_that_goes_back_has_the_figures_of_where_it_is(database: Database) -> None:
+    held, other = scenes.run(database), scenes.run(database, "worker-2")
+    with database.write() as connection:
+        for one in (held, other):
+            claims.report(connection, one, 2, [(1, {"d_loss": 1.0, "accuracy": 0.5}), (2, {"d_loss": 2.0})])
+            claims.report(connection, one, 3, [(3, {"d_loss": 3.0, "accuracy": 0.9, "late": 1.0})])
+        claims.roll_back(connection, held, 2, {"step": 2})
+        found = [jobs.get(connection, one.job.id).metrics for one in (held, other)]
+    assert found == [{"d_loss": 2.0, "accuracy": 0.5}, {"d_loss": 3.0, "accuracy": 0.9, "late": 1.0}]
 
 
 values = st.none() | st.floats(allow_nan=False, allow_infinity=False)
