@@ -91,6 +91,7 @@ async def _answer(
         if is_fresh(if_none_match, told["ETag"]):
             return not_modified(told)
     if holder is not None:
+        held.studio.check_room(drawing)
         await held.allowances.spend(holder, allowances.images(holder), wish.count)
     if wish.is_streamed:
         return await _stream(held, drawing, told)

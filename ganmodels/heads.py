@@ -17,14 +17,19 @@ NAMELESS = -1
 def class_names(spec: Knobs, state: State, dataset: Dataset) -> list[int | None] | None:
     """Give the label that each of the head's outputs stands for; None where it stands for none, or there is no head.
 
-    The outputs of a run without labels are clusters; the majority of the validation images in each names it.
+    The outputs of a run without labels are clusters, which validation names: one to one where there are as many as
+    labels, else each by the majority of its images.
     """
     if family_of(spec).classify is None:
         return None
     if not spec.names_clusters:
         return list(range(state.shape.labels))
     logits = class_logits(spec, state, dataset.validation)
-    named = clusters.majority(logits.argmax(1), dataset.validation.labels, logits.shape[1], state.shape.labels)
+    assigned, labels = logits.argmax(1), dataset.validation.labels
+    if logits.shape[1] == state.shape.labels:
+        named = clusters.hungarian(assigned, labels, state.shape.labels)
+    else:
+        named = clusters.majority(assigned, labels, logits.shape[1], state.shape.labels)
     return [None if label == NAMELESS else int(label) for label in named]
 
 

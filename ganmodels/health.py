@@ -29,7 +29,7 @@ LEAST_WHEN_STUCK = 0.5  # where nothing will change any more
 RISING = 1.05  # times as much as before: images that become more various are not collapsing
 LEAST_GRADIENT = 1e-4  # norm below which nothing reaches the generator any more
 MOST_CERTAIN = 0.99  # D(real) − D(fake), as probabilities
-MOST_LOSS = 50.0  # beyond which a loss has left every sensible range, but a critic's, whose unit is its own
+MOST_LOSS = 50.0  # nats, or squares of a unit, beyond which a loss has left every sensible range
 COUNT = 64
 
 
@@ -49,24 +49,24 @@ class Monitor:
     total_steps: int
     real: float
     output: Output = "log-odds"
+    bounded: tuple[str, ...] = Knobs.BOUNDED
     _seen: deque[tuple[Kind, str]] = field(default_factory=lambda: deque(maxlen=IN_A_ROW))
     _diversities: deque[float] = field(default_factory=lambda: deque(maxlen=IN_A_ROW))
-    _told: Kind | None = None
+    told: Kind | None = None
 
     def observe(self, step: int, numbers: Mapping[str, float], diversity: float) -> Verdict | None:
         """Take a step's figures into account; give a verdict when it is another than the last one."""
         self._diversities.append(diversity)
         self._seen.append(self._look(step, numbers, diversity))
         kinds = {kind for kind, _ in self._seen}
-        if len(self._seen) < IN_A_ROW or len(kinds) > 1 or kinds == {self._told}:
+        if len(self._seen) < IN_A_ROW or len(kinds) > 1 or kinds == {self.told}:
             return None
         kind, reason = self._seen[-1]
-        self._told = kind
+        self.told = kind
         return Verdict(kind, step, (reason,) if reason else ())
 
     def _look(self, step: int, numbers: Mapping[str, float], diversity: float) -> tuple[Kind, str]:
-        bounded = () if self.output == "score" else ("d_loss", "g_loss")
-        losses = {name: abs(numbers[name]) for name in bounded if name in numbers}
+        losses = {name: abs(numbers[name]) for name in self.bounded if name in numbers}
         worst = max(losses, key=lambda name: losses[name], default=None)
         if worst is not None and not losses[worst] <= MOST_LOSS:
             return "diverging", f"{worst} is {numbers[worst]:.3g} at step {step}, beyond ±{MOST_LOSS:g}"
@@ -100,16 +100,17 @@ class Monitor:
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         """Give what a resumed run must know."""
-        return {"seen": list(self._seen), "diversities": list(self._diversities), "told": self._told}
+        return {"seen": list(self._seen), "diversities": list(self._diversities)}
 
     @classmethod
-    def of(cls, spec: Knobs, real: float, stored: Mapping[str, Any] | None) -> "Monitor":  # Any: JSON
-        """Start anew, or go on from what a checkpoint stored."""
-        monitor = cls(spec.total_steps, real, spec.OUTPUT)
+    def of(
+        cls, spec: Knobs, real: float, stored: Mapping[str, Any] | None, told: Kind | None
+    ) -> "Monitor":  # Any: JSON
+        """Start anew, or go on from what a checkpoint stored; `told` is the last verdict that anybody was told."""
+        monitor = cls(spec.total_steps, real, spec.OUTPUT, spec.BOUNDED, told=told)
         if stored:
             monitor._seen.extend((kind, why) for kind, why in stored["seen"])
             monitor._diversities.extend(stored["diversities"])
-            monitor._told = stored["told"]
         return monitor
 
 

@@ -172,6 +172,7 @@ class Client:
         label: int | str | None = None,
         n: int | None = None,
         seed: int | None = None,
+        index: int | None = None,
         job: str | None = None,
         model: str | None = None,
         step: int | str | None = None,
@@ -182,12 +183,14 @@ class Client:
     ) -> Sample:
         """Draw images: of one label, `n` of them, as `png`, `npz` or `json`; the same seed draws the same bytes.
 
+        `index` is the first image's place in the seed's row: with `n` of 1, that image alone.
         The smaller `truncation`, from 4 down, the more usual and alike the images of a model with normal noise.
         Raises ApiError of status 503 when a model that chooses images of a label finds none that it is sure of.
         """
-        query = {"label": label, "n": n, "seed": seed, "job": job, "model": model, "step": step}
+        query = {"label": label, "n": n, "seed": seed, "index": index}
+        source = {"job": job, "model": model, "step": step}
         look = {"format": format, "grid": grid, "scale": scale, "truncation": truncation}
-        return _sample(self._send("GET", "/sample", {**query, **look}))
+        return _sample(self._send("GET", "/sample", {**query, **source, **look}))
 
     def sample_each(
         self,

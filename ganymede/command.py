@@ -202,6 +202,7 @@ def sample(
     label: Annotated[str | None, typer.Option(help="What to draw: an index or a name.")] = None,
     n: Annotated[int | None, typer.Option("-n", help="How many images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the same again; one is chosen when left out.")] = None,
+    index: Annotated[int | None, typer.Option(help="The first image's place in the seed's row.")] = None,
     job: Annotated[str | None, typer.Option(help="Whose generator; the newest that can answer when left out.")] = None,
     model: Model = None,
     step: Step = None,
@@ -209,17 +210,21 @@ def sample(
     grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS, `4x4` say.")] = None,
     scale: Annotated[int | None, typer.Option(help="Draw each pixel this many times larger.")] = None,
     truncation: Annotated[float | None, typer.Option(help="The smaller, from 4 down, the more usual.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("sample.png"),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write; `sample.png`, or what the format is called.")
+    ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Draw images: `ganymede sample --label 7 -n 16 --grid 4x4 -o out.png`."""
-    chosen = format or out.suffix.lstrip(".") or None
+    out = out or Path(f"sample.{format or 'png'}")
+    chosen = format or out.suffix.lstrip(".").lower() or None
     with Client(url, api_key) as client:
         drawn = client.sample(
             label=label,
             n=n,
             seed=seed,
+            index=index,
             job=job,
             model=model,
             step=step,
@@ -228,7 +233,10 @@ def sample(
             scale=scale,
             truncation=truncation,
         )
-    drawn.save(out)
+    try:
+        drawn.save(out)
+    except OSError as error:
+        raise WrongInput(f"{out} cannot be written: {error.strerror}") from error
     sure = "" if drawn.confidence is None else f", confidence {drawn.confidence:.2f}"
     typer.echo(f"{out}: seed {drawn.seed}, step {drawn.step} of job {drawn.job}{sure}")
 
@@ -309,9 +317,13 @@ def _knob(text: str) -> tuple[str, Any]:  # Any: the service says what a knob ma
     if not equals or not name:
         raise WrongInput(f"-k {text}: expected NAME=VALUE, `-k total_steps=1500` say")
     try:
-        return name, json.loads(value)
+        return name, json.loads(value, parse_constant=_refuse)
     except ValueError:
         return name, value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)  # NaN and the like are no JSON: the service is sent the word, and says what it expects
 
 
 def _become(command: list[str]) -> None:

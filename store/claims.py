@@ -128,7 +128,7 @@ def resolve(connection: Connection, held: Claim, spec: Json, numerics: Json) -> 
 def begin(connection: Connection, held: Claim, step: int) -> JobState:
     """Write that training runs from `step` on, forgetting the points that it will write anew."""
     found = _hold(connection, held, step=step, started_at=func.coalesce(jobs.c.started_at, now()))
-    metrics.forget_after(connection, held.job.number, step)
+    _forget(connection, held, step)
     if found is JobState.STARTING:
         move(connection, held.job.number, JobState.RUNNING, jobs.c.token == held.token)
     return found
@@ -188,9 +188,13 @@ def health(connection: Connection, held: Claim, verdict: Json) -> None:
 def roll_back(connection: Connection, held: Claim, step: int, data: Json) -> None:
     """Write that the run goes on from an earlier step, forgetting the points that came after it."""
     _hold(connection, held, step=step)
+    _forget(connection, held, step)
+    events.append(connection, held.job.number, "rolled_back", data)
+
+
+def _forget(connection: Connection, held: Claim, step: int) -> None:
     metrics.forget_after(connection, held.job.number, step)
     _hold(connection, held, metrics=metrics.newest(connection, held.job.number))
-    events.append(connection, held.job.number, "rolled_back", data)
 
 
 def say(connection: Connection, held: Claim, log: str) -> None:

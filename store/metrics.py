@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, literal, select
+from sqlalchemy import Connection, delete, func, insert, literal, or_, select
 
 from store.tables import metrics
+
+COST, TEST = "cpu_seconds", "test_"  # what a run tells when it has ended, and may tell anew
 
 
 class Point(NamedTuple):  # a curve has ten thousand, and a dataclass takes three times as long to make
@@ -28,8 +30,9 @@ def record(connection: Connection, job_number: int, points: Sequence[tuple[int, 
 
 
 def forget_after(connection: Connection, job_number: int, step: int) -> None:
-    """Remove the points above `step`: the attempt that resumes there writes them anew."""
-    connection.execute(delete(metrics).where(metrics.c.job_number == job_number, metrics.c.step > step))
+    """Remove what an attempt that resumes at `step` writes anew: the points above it, and a run's last figures."""
+    last = or_(metrics.c.name == COST, metrics.c.name.startswith(TEST, autoescape=True))
+    connection.execute(delete(metrics).where(metrics.c.job_number == job_number, or_(metrics.c.step > step, last)))
 
 
 def newest(connection: Connection, job_number: int) -> dict[str, float | None]:

@@ -181,6 +181,7 @@ class Attempt:
             token=self._held.token,
             spec=job.spec,
             numerics=job.numerics,
+            health=job.health["verdict"] if job.health else None,
             sources=[self._described(source) for source in self._sources],
             artifacts=self._settings.artifacts,
             data_dir=str(self._settings.data),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Json = dict[str, Any]  # Any: JSON
+Verdict = Literal["healthy", "collapsing", "discriminator_dominates", "diverging"]
 
 
 class Message(BaseModel):
@@ -27,12 +28,13 @@ class Source(Message):
 
 
 class Assignment(Message):
-    """Told to the child once: train this job. `numerics` is what an earlier attempt found, if there was one."""
+    """Told to the child once: train this job. `numerics` and `health` are what an earlier attempt found, if any did."""
 
     job_id: str
     token: int
     spec: Json
     numerics: Json | None
+    health: Verdict | None = None
     sources: list[Source]  # newest first
     artifacts: str
     data_dir: str
@@ -97,7 +99,7 @@ class HealthChanged(Message):
     """The run is judged otherwise than before."""
 
     kind: Literal["health"] = "health"
-    verdict: Literal["healthy", "collapsing", "discriminator_dominates", "diverging"]
+    verdict: Verdict
     step: int
     reasons: list[str]
 

@@ -21,7 +21,7 @@ class FamilyDocument(BaseModel):
     paper: str
     paper_url: str
     serves: Annotated[
-        list[str], Field(description="What a checkpoint can answer; `labels` only where the spec's knobs ask for it.")
+        list[str], Field(description="What a checkpoint can answer at most; a spec's knobs may ask for less.")
     ]
     defaults: Annotated[dict[str, Json], Field(description="Every knob's default, by preset.")]
     spec_schema: Annotated[Json, Field(description="JSON Schema of the spec that `POST /jobs` takes.")]

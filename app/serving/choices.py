@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from app.inputs import one_of, shown
 from app.refusals import FileDamaged, InputRefused, NothingToServe, NothingToServeYet
-from app.serving.cards import ABILITIES, IMAGES, LABELS, abilities
+from app.serving.cards import ABILITIES, CLASSES, IMAGES, LABELS, SCORES, abilities
 from ganmodels.specs import DATASETS, SPEC
 from store import aliases, checkpoints, jobs
 from store.aliases import DEFAULT, Step
@@ -119,19 +119,23 @@ def check_able(job: Job, serves: Collection[str], what: str, labels: Collection[
     raise InputRefused("/job", f"{refused}.")
 
 
-def label_index(label: Label, job: Job, names: Sequence[str], allowed: Collection[int]) -> int:
-    """Return the index of the label asked for by index or name; raise InputRefused unless it is allowed."""
-    text = label.text
-    named = {index: name for index, name in enumerate(names) if index in allowed}
-    for index in named:
-        if text == str(index):
-            return index
-    for index, name in named.items():
-        if text.casefold() == name.casefold():
-            return index
-    known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in named.items())
-    hint = "" if text.isdigit() else one_of(text, named.values()).partition("Allowed")[0]
-    raise InputRefused(label.pointer, f"Job {job.id} has no label {shown(text)}. {hint}Allowed: {known}.")
+class Names:
+    """The labels that a job may be asked for, by index or name."""
+
+    def __init__(self, names: Sequence[str], allowed: Iterable[int]) -> None:
+        """Take each label's name, and which of them are to be had."""
+        self._named = {index: names[index] for index in allowed if index < len(names)}
+        self._found = {name.casefold(): index for index, name in reversed(self._named.items())}
+        self._found |= {str(index): index for index in self._named}
+
+    def index(self, label: Label, job: Job) -> int:
+        """Return the index of the label asked for; raise InputRefused where there is none."""
+        text, named = label.text, self._named
+        if (found := self._found.get(text.casefold())) is not None:
+            return found
+        known = ", ".join(name if name == str(index) else f"{index} ({name})" for index, name in named.items())
+        hint = "" if text.isdigit() else one_of(text, named.values()).partition("Allowed")[0]
+        raise InputRefused(label.pointer, f"Job {job.id} has no label {shown(text)}. {hint}Allowed: {known}.")
 
 
 def promised(job: Job) -> tuple[str, ...]:
@@ -140,7 +144,10 @@ def promised(job: Job) -> tuple[str, ...]:
         spec = SPEC.validate_python(job.spec)
     except ValidationError:  # written by another version, whose menu this one does not know
         return (IMAGES,)
-    return spec.serves
+    if DATASETS[spec.dataset].kind != "points":
+        return spec.serves
+    of_images = {SCORES, CLASSES} | ({LABELS} if spec.labels_from == "classes" else set())  # nobody sends a point
+    return tuple(what for what in spec.serves if what not in of_images)
 
 
 def _newest(connection: Connection, what: str, labels: Collection[Label]) -> Job:
@@ -171,7 +178,7 @@ def _refuse_to_wait(job: Job, what: str, labels: Collection[Label]) -> NoReturn:
     check_able(job, promised(job), what, labels)
     names = DATASETS[job.dataset].label_names if job.dataset in DATASETS else []
     for label in labels if names else ():
-        label_index(label, job, names, range(len(names)))
+        Names(names, range(len(names))).index(label, job)
     if job.terminal:
         raise NothingToServeYet(f"job {job.id} is {job.state} and left no checkpoint", None)
     progress = f"step {job.step} of {job.total_steps}"

@@ -1,5 +1,6 @@
 """A drawing: the images or points of one answer, and what their bytes depend on."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from app.conditional import entity_tag
 from app.refusals import InputRefused
 from app.serving import choices, filters, points
 from app.serving.cards import IMAGES, LABELS, Card
-from app.serving.choices import Label
+from app.serving.choices import Label, Names
 from app.serving.discriminators import Discriminator, open_discriminator
 from app.serving.generators import Generator
 from app.serving.graphs import CPU, DISCRIMINATOR, GENERATOR, Graphs, digest
@@ -26,9 +27,10 @@ from store.jobs import Job
 
 MOST_IMAGES = 1000  # of one answer that is held whole
 MOST_STREAMED = 50_000  # of one that is sent in pieces
-MOST_PIXELS = 1 << 24  # of one answer, enlarged
+MOST_PIXELS = 1 << 24  # of one answer, or of one image of those that are streamed, enlarged
+MOST_PIXELS_STREAMED = 1 << 32
 MOST_SIDE = 16_383  # pixels; WebP's limit
-RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__, PNG_LEVEL)
+RUNTIME = (onnxruntime.__version__, PIL.__version__, np.__version__, zlib.ZLIB_RUNTIME_VERSION, PNG_LEVEL)
 
 
 class Format(StrEnum):
@@ -218,10 +220,8 @@ def _check_noise(job: Job, card: Card, wish: Wish) -> None:
 def _labels(job: Job, card: Card, wish: Wish) -> NDArray[np.int64] | None:
     """Return the labels (N,) asked for, those drawn for a generator that takes any, or None."""
     if wish.labels:
-        known = {
-            label: choices.label_index(label, job, card.label_names, card.drawable_labels)
-            for label in dict.fromkeys(wish.labels)
-        }
+        names = Names(card.label_names, card.drawable_labels)
+        known = {label: names.index(label, job) for label in dict.fromkeys(wish.labels)}
         return np.array([known[label] for label in wish.labels], np.int64)
     if card.asks_for_labels and not isinstance(wish.noise, Given):
         return wish.noise.labels(len(card.label_names))
@@ -232,9 +232,13 @@ def _check_size(wish: Wish, card: Card) -> None:
     """Raise InputRefused for more pixels than one answer may hold."""
     side = _side(wish, card)
     rows, columns = _tiles(wish, card)
-    if _pixels(wish, card) > MOST_PIXELS and not wish.is_streamed:
-        found = f"{rows * columns} images of {side} by {side} pixels are more than {MOST_PIXELS:,} pixels"
-        raise InputRefused("/scale" if wish.scale > 1 else wish.counted, f"{found}.")
+    most = MOST_PIXELS_STREAMED if wish.is_streamed else MOST_PIXELS
+    if _pixels(wish, card) > most or side**2 > MOST_PIXELS:
+        found = f"{rows * columns} images of {side} by {side} pixels are more than {most:,} pixels"
+        if side**2 > MOST_PIXELS:
+            found = f"An image of {side} by {side} pixels has more than {MOST_PIXELS:,}"
+        counted = "/grid" if wish.grid else wish.counted
+        raise InputRefused("/scale" if wish.scale > 1 else counted, f"{found}.")
     if wish.format in PICTURES and not wish.is_animation and max(rows, columns) * side > MOST_SIDE:
         said = f"A picture may be {MOST_SIDE:,} pixels wide or high at most."
         raise InputRefused("/grid" if wish.grid else wish.counted, said)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from app.refusals import InputRefused
-from app.serving import choices, uploads
+from app.serving import uploads
 from app.serving.cards import Card
-from app.serving.choices import Label
+from app.serving.choices import Label, Names
 from app.serving.discriminators import open_discriminator, sigmoid
 from app.serving.documents import Classification, ClassificationDocument, Score, ScoreDocument
 from app.serving.graphs import Graphs
@@ -54,7 +54,7 @@ def _wanted_label(job: Job, card: Card, label: str | None) -> int:
         return 0
     if not card.score_needs_label:
         raise InputRefused("/label", f"The discriminator of job {job.id} knows no labels; leave `label` out.")
-    return choices.label_index(Label(label), job, card.label_names, range(len(card.label_names)))
+    return Names(card.label_names, range(len(card.label_names))).index(Label(label), job)
 
 
 def _check_kind(job: Job, card: Card) -> None:

@@ -77,9 +77,17 @@ class Studio:
         self._pace: WeakKeyDictionary[Graph, float] = WeakKeyDictionary()  # seconds an image, where known
         self._together = ThreadPoolExecutor(1, "studio")
         self._apart = ThreadPoolExecutor(LARGE_AT_ONCE, "studio-apart")
+        self._opening = ThreadPoolExecutor(
+            1, "studio-opening"
+        )  # a network that many wait for waits for no large answer
         self._waiting = self._waiting_apart = 0
         self.images = self.executions = 0  # drawn together so far, and the passes that took
         self.images_apart = self.refused = 0  # images drawn apart, and requests that found the studio crowded
+
+    def check_room(self, drawing: Drawing) -> None:
+        """Raise Crowded where the drawing would find no place, before anybody pays for it."""
+        with self._place_apart() if drawing.wish.is_streamed or is_large(drawing) else self._place(drawing.wish.count):
+            pass
 
     async def draw(self, drawing: Drawing) -> Picture:
         """Draw and wrap. Raises FileDamaged, NotFinite, NoneSureEnough, Crowded."""
@@ -93,7 +101,7 @@ class Studio:
             graph = self._graphs.kept(drawing.job.id, drawing.checkpoint, GENERATOR)
             if graph is None:
                 graph = await loop.run_in_executor(
-                    self._apart, self._graphs.open, drawing.job.id, drawing.checkpoint, GENERATOR
+                    self._opening, self._graphs.open, drawing.job.id, drawing.checkpoint, GENERATOR
                 )
             order = Order(drawing, graph, loop.create_future())
             self._orders.append(order)
@@ -115,6 +123,7 @@ class Studio:
         """Stop once what is being drawn is drawn."""
         self._together.shutdown()
         self._apart.shutdown()
+        self._opening.shutdown()
 
     def _pass(self) -> None:
         """Draw what waits for one network, then see what has come in meanwhile."""

@@ -1,16 +1,16 @@
 """Convolutional GAN of a TensorFlow write-up on MNIST: the discriminator is trained alone before the two alternate.
 
-The losses are those of Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661. The generator is kept as the write-up
-has it, and is less than it looks: **each resize is undone by the next stride**. An image of 28 pixels is doubled to 56
+The losses are those of Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661. The generator draws what the write-up's
+does, and is less than it looks: **each resize is undone by the next stride**. An image of 28 pixels is doubled to 56
 and halved again at once, so the network never works at 56 pixels but on its noise. In the last layer the undoing is
-exact, for a 1×1 convolution with stride 2 reads just the pixels that the resize copied: it is written here with stride
-1 and without the resize. In the one before, the 3×3 convolution reads copies and means of neighbors, which a 2×2
-convolution without the resize could as well.
+exact: a 1×1 convolution with stride 2 reads just the pixels that the resize copied. In the one before, the 3×3
+convolution reads copies and means of neighbors, which a 2×2 convolution without the resize could as well.
 
-Deviations: the generator's convolutions have no bias before BatchNorm, which would take it away again, and biases
-start at 0. BatchNorm's running statistics follow ten times as fast as TensorFlow's, which after 100 steps still are
-mostly what they began as, so that every preview would be grey. In the quick preset also an averaged generator, a
-penalty on the discriminator's slope, and rates ten and three times as high that fall to 0.
+Deviations: the last layer is written without its resize and stride, which leaves every weight and image as it was;
+the generator's convolutions have no bias before BatchNorm, which would take it away again, and biases start at 0.
+BatchNorm's running statistics follow ten times as fast as TensorFlow's, which after 100 steps still are mostly what
+they began as, so that every preview would be grey. In the quick preset also an averaged generator, a penalty on the
+discriminator's slope, and rates ten and three times as high that fall to 0.
 """
 
 import torch

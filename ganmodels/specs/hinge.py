@@ -24,6 +24,7 @@ class HingeSpec(ConvolutionalKnobs, PenaltyKnobs):
         "total_steps": 100_000,
     }
     OUTPUT: ClassVar[Output] = "score"
+    BOUNDED: ClassVar[tuple[str, ...]] = ("d_loss",)  # the generator's moves with all scores, the margin does not
 
     family: Literal["hinge"]
     total_steps: limits.TotalSteps = 3_000

@@ -11,7 +11,7 @@ from ganmodels.specs.datasets import DATASETS, DatasetFacts, DatasetName
 
 LABEL_MEASURES = {"classification_accuracy_score", "nearest_neighbor"}  # they train on images and the labels asked for
 
-# What a discriminator's output is of an image being real: its log-odds, its probability, or neither.
+# What `d_real` and `d_fake`, if there are any, say of an image being real: its log-odds, its probability, or neither.
 Output = Literal["log-odds", "probability", "score"]
 
 
@@ -61,6 +61,7 @@ class Knobs(BaseModel):
     SERVES: ClassVar[tuple[str, ...]] = ("images", "scores")
     JUDGED_BY: ClassVar[tuple[str, ...]] = ("fd_classifier",)  # `best` is lowest in the first of them that it has
     OUTPUT: ClassVar[Output] = "log-odds"
+    BOUNDED: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")  # losses of a known scale: a large one has diverged
 
     family: str
     preset: Annotated[

@@ -22,6 +22,7 @@ class WganSpec(FullyConnectedKnobs):
         "total_steps": 100_000,
     }
     OUTPUT: ClassVar[Output] = "score"
+    BOUNDED: ClassVar[tuple[str, ...]] = ()  # a critic's unit is its own
 
     family: Literal["wgan"]
     total_steps: limits.TotalSteps = 8_000

@@ -25,6 +25,7 @@ class WganGpSpec(ConvolutionalKnobs, PenaltyKnobs):
         "total_steps": 200_000,
     }
     OUTPUT: ClassVar[Output] = "score"
+    BOUNDED: ClassVar[tuple[str, ...]] = ()  # a critic's unit is its own
 
     family: Literal["wgan_gp"]
     total_steps: limits.TotalSteps = 2_000

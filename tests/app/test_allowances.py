@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from app.serving import studio
 from store import jobs
 from store.keys import Allowance, Scope
 from tests.app.world import World, bearer
@@ -115,3 +116,14 @@ def test_what_nobody_has_set_is_generous(world: World) -> None:
     key, _ = world.key(Scope.READ)
     assert {name: getattr(key, name) for name in vars(Allowance())} == vars(Allowance())
     assert key.requests_per_minute >= 6_000
+
+
+@pytest.mark.parametrize(("limit", "query"), [("MOST_WAITING", ""), ("LARGE_WAITING", "?n=100&format=npz")])
+def test_who_is_sent_away_in_a_crowd_pays_nothing(
+    guarded: TestClient, world: World, monkeypatch: pytest.MonkeyPatch, limit: str, query: str
+) -> None:
+    world.trained(100)
+    _, secret = world.key(Scope.SAMPLE, images_per_day=200)
+    monkeypatch.setattr(studio, limit, 0)
+    refused = guarded.get(f"/sample{query}", headers=bearer(secret))
+    assert (refused.status_code, left(refused, "images")) == (503, 200)

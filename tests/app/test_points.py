@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.serving import choices
 from app.serving.points import SIDE, scatter
+from ganmodels.specs import SPEC
+from store import jobs
 from tests.app.world import World
 
 SPAN = 2.0
@@ -93,3 +96,20 @@ def test_no_image_can_be_scored_as_a_point(client: TestClient, ring: str) -> Non
     )
     assert answer.status_code == 422
     assert "points of the plane" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "able"),
+    [
+        ({"family": "gan"}, {"images"}),
+        ({"family": "cgan"}, {"images", "labels"}),
+        ({"family": "sgan", "network": "mlp"}, {"images"}),
+        ({"family": "catgan"}, {"images"}),
+    ],
+)
+def test_nobody_waits_for_points_to_do_what_they_never_will(
+    world: World, knobs: dict[str, Any], able: set[str]
+) -> None:
+    with world.database.write() as connection:
+        job = jobs.submit(connection, SPEC.validate_python({"dataset": "ring", **knobs})).job
+    assert set(choices.promised(job)) == able

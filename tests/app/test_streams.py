@@ -106,3 +106,18 @@ def test_the_keys_of_a_row_are_those_of_its_list_and_take_no_memory_each() -> No
     assert list(row[64:128]) == keys[64:128]
     assert row[-1] == keys[-1]
     assert len(repr(row)) < 100  # also what an entity tag is made of
+
+
+def test_what_is_streamed_has_limits_too(client: TestClient, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.trained(100)
+    monkeypatch.setattr(drawings, "MOST_IMAGES", 100)
+    monkeypatch.setattr(drawings, "MOST_PIXELS_STREAMED", COUNT * SIZE**2)
+    for query, pointer in ((f"n={COUNT}", None), (f"n={COUNT + 1}", "/n"), (f"n={COUNT}&scale=2", "/scale")):
+        answer = client.get(f"/sample?format=zip&{query}")
+        found = None if answer.status_code == 200 else answer.json()["errors"][0]["pointer"]
+        assert found == pointer, query
+    monkeypatch.setattr(drawings, "MOST_PIXELS", SIZE**2)
+    monkeypatch.setattr(drawings, "MOST_PIXELS_STREAMED", 1 << 32)
+    refused = client.get(f"/sample?format=zip&n={COUNT}&scale=2")
+    assert refused.status_code == 422
+    assert f"An image of {2 * SIZE} by {2 * SIZE} pixels has more than" in refused.text

@@ -187,3 +187,19 @@ def test_a_checkpoint_pruned_between_the_look_and_the_drawing_is_gone_or_made_go
     world.checkpoint(held, 2)
     pinned = asyncio.run(ask("&step=2"))
     assert (pinned.status_code, pinned.json()["type"]) == (410, "urn:ganymede:problem:checkpoint-pruned")
+
+
+def test_a_new_network_waits_for_no_large_answer(world: World) -> None:
+    world.trained(100)
+
+    async def crowd() -> None:
+        async with asked(world) as (http, held):
+            over = threading.Event()
+            for _ in range(studio.LARGE_AT_ONCE):
+                held.studio._apart.submit(over.wait)
+            try:
+                assert (await asyncio.wait_for(http.get("/sample"), 30)).status_code == 200
+            finally:
+                over.set()
+
+    asyncio.run(crowd())

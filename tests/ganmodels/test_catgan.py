@@ -1,11 +1,15 @@
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
+from ganmodels import heads
+from ganmodels.datasets import ImageSet
 from ganmodels.families import catgan
 from ganmodels.families.catgan import (
     ConvDiscriminator,
@@ -237,6 +241,21 @@ def test_clusters_may_outnumber_classes_where_no_label_names_them() -> None:
     assert not asked().names_clusters
     judge = catgan.discriminator(spec, MNIST)
     assert catgan.classify(judge, torch.rand(3, 1, 28, 28)).shape == (3, 20)
+
+
+@pytest.mark.parametrize(("clusters", "names"), [(3, [0, 1, 2]), (4, [0, 0, 2, None])])
+def test_as_many_clusters_as_labels_are_named_one_to_one(
+    monkeypatch: pytest.MonkeyPatch, clusters: int, names: list[int | None]
+) -> None:
+    """Each of two clusters is mostly of label 0: by majority label 1 would have none."""
+    assigned = torch.tensor([0] * 9 + [1] * 5 + [2] * 4)
+    labels = torch.tensor([0] * 9 + [0] * 3 + [1] * 2 + [2] * 4)
+    images = ImageSet(torch.zeros(18, 1, 1, 1), labels, ("a", "b", "c"))
+    monkeypatch.setattr(heads, "class_logits", lambda *_: one_hot(assigned, clusters).float())
+    spec = asked(labeled="none", clusters=clusters)
+    state = SimpleNamespace(shape=ImageShape(1, 28, 3))
+    dataset = SimpleNamespace(validation=images)
+    assert heads.class_names(spec, state, dataset) == names  # type: ignore[arg-type]  # no more of them is read
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,28 @@ def test_a_sample_is_saved_in_the_format_its_name_says(
     assert at_service.asked == ["/sample?label=7&n=16&format=png&grid=4x4&truncation=0.5"]
 
 
+def test_a_sample_without_a_name_is_called_what_it_is(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "sample", "--format", "npz", "--index", "3") == 0
+    assert run(monkeypatch, "sample", "-o", "OUT.PNG") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["OUT.PNG", "sample.npz"]
+    assert at_service.asked == ["/sample?index=3&format=npz", "/sample?format=png"]
+
+
+def test_a_file_that_cannot_be_written_is_said_in_one_line(
+    at_service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "sample", "--format", "png", "-o", str(tmp_path)) == 1
+    assert capsys.readouterr().err == f"{tmp_path} cannot be written: Is a directory\n"
+
+
+def test_what_is_no_json_is_sent_as_the_word_it_is(at_service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "submit", "dcgan", "-k", "r1_weight=NaN") == 0
+    assert at_service.posted == [{"family": "dcgan", "r1_weight": "NaN"}]
+
+
 def test_names_are_given_and_listed(
     at_service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,19 @@ def test_only_points_above_a_step_are_forgotten_and_of_one_job(database: Databas
     assert steps == [[1, 2], [1, 2, 3]]
 
 
+def test_an_attempt_that_was_lost_at_the_very_end_may_tell_its_last_figures_again(database: Database) -> None:
+    held = scenes.run(database)
+    ends = [(3, {"cpu_seconds": 60.0}), (3, {"test_accuracy": 0.9})]
+    with database.write() as connection:
+        claims.report(connection, held, 3, [(step, {"d_loss": float(step), "testy": 1.0}) for step in (1, 2, 3)])
+        for _ in range(2):
+            claims.report(connection, held, 3, ends)
+            claims.begin(connection, held, 3)
+        found = jobs.get(connection, held.job.id).metrics
+        curve = [point.step for point in metrics.series(connection, held.job.number, "d_loss")]
+    assert (found, curve) == ({"d_loss": 3.0, "testy": 1.0}, [1, 2, 3])
+
+
 def test_a_job_that_goes_back_has_the_figures_of_where_it_is(database: Database) -> None:
     held, other = scenes.run(database), scenes.run(database, "worker-2")
     with database.write() as connection:

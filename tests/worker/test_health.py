@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ganmodels.health import IN_A_ROW, Monitor
-from ganmodels.specs.knobs import Output
+from ganmodels.specs import SPEC
 
 FINE = {"d_loss": 1.0, "g_loss": 1.0, "d_real": 1.0, "d_fake": -1.0, "g_gradient_norm": 0.5}
 
@@ -48,17 +48,23 @@ def test_figures_have_their_verdicts(numbers: dict[str, float], kind: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("output", "numbers", "kind"),
+    ("family", "numbers", "kind"),
     [
-        ("score", {"d_real": 1_000.0, "d_fake": 400.0, "d_loss": -585.0, "g_loss": -400.0}, "healthy"),
-        ("score", {"d_real": 8.0, "d_fake": -8.0}, "healthy"),
-        ("probability", {"d_real": 1.0, "d_fake": 0.0}, "discriminator_dominates"),
-        ("probability", {"d_real": 0.6, "d_fake": 0.4}, "healthy"),
-        ("probability", {"d_loss": 51.0}, "diverging"),
+        ("wgan_gp", {"d_real": 1_000.0, "d_fake": 400.0, "d_loss": -585.0, "g_loss": -400.0}, "healthy"),
+        ("wgan", {"d_real": 8.0, "d_fake": -8.0}, "healthy"),
+        ("hinge", {"d_real": 8.0, "d_fake": -8.0, "g_loss": 60.0}, "healthy"),
+        ("hinge", {"d_loss": 51.0}, "diverging"),
+        ("r3gan", {"g_loss": 51.0}, "diverging"),
+        ("r3gan", {"d_real": 8.0, "d_fake": -8.0}, "healthy"),
+        ("lsgan", {"d_real": 1.0, "d_fake": 0.0}, "discriminator_dominates"),
+        ("lsgan", {"d_real": 0.6, "d_fake": 0.4}, "healthy"),
+        ("lsgan", {"d_loss": 51.0}, "diverging"),
+        ("dcgan", {"d_real": 9.0, "d_fake": -9.0}, "discriminator_dominates"),
     ],
 )
-def test_an_output_is_read_as_what_it_means(output: Output, numbers: dict[str, float], kind: str) -> None:
-    monitor = Monitor(total_steps=10_000, real=1.0, output=output)
+def test_an_output_is_read_as_what_it_means(family: str, numbers: dict[str, float], kind: str) -> None:
+    spec = SPEC.validate_python({"family": family, "total_steps": 10_000})
+    monitor = Monitor.of(spec, 1.0, None, None)
     found = [monitor.observe(4_000 + 100 * n, FINE | {"d_real": 0.6, "d_fake": 0.4} | numbers, 0.9) for n in range(10)]
     assert [verdict.kind for verdict in found if verdict] == [kind]
 

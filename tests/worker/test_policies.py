@@ -48,7 +48,9 @@ Evaluated = Callable[[dict[int, float]], None]
 def go(tmp_path: Path) -> Go:
     """Train a job in this process and give all that it reported."""
 
-    def run(sources: list[Source] | None = None, stop_at: int | None = None, **knobs: Any) -> list[Message]:
+    def run(
+        sources: list[Source] | None = None, stop_at: int | None = None, told: Any = None, **knobs: Any
+    ) -> list[Message]:
         family = {} if "family" in knobs else {"family": "gan", "hidden": knobs.pop("hidden", [16])}
         asked = SPEC.validate_python(SMALL | family | knobs).model_dump(mode="json")
         assignment = Assignment(
@@ -56,6 +58,7 @@ def go(tmp_path: Path) -> Go:
             token=1,
             spec=asked,
             numerics=None,
+            health=told,
             sources=sources or [],
             artifacts=str(tmp_path),
             data_dir=str(tmp_path),
@@ -281,9 +284,28 @@ def test_a_resumed_run_tells_no_verdict_twice(go: Go) -> None:
     knobs = {"total_steps": 300, "checkpoint_every": 150, "preview_every": 300}
     whole = of(HealthChanged, go(**knobs))
     stopped = go(stop_at=150, **knobs)
-    resumed = go(sources=sources(stopped), **knobs)
-    assert whole
-    assert of(HealthChanged, stopped) + of(HealthChanged, resumed) == whole
+    [verdict] = of(HealthChanged, stopped)
+    resumed = go(sources=sources(stopped), told=verdict.verdict, **knobs)
+    assert [verdict, *of(HealthChanged, resumed)] == whole
+
+
+def test_a_verdict_on_what_was_undone_is_taken_back(go: Go, poisoned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is called diverging, goes back and is sound from there: the last word must be that it is healthy."""
+    poisoned(295, 1)
+    rollbacks = [0]
+
+    def diversity(spec: Any, state: Any) -> float:
+        rollbacks.append(state.rollbacks)
+        return 1.0
+
+    def look(monitor: Any, step: int, *_: Any) -> tuple[str, str]:
+        return ("diverging", "") if step > 150 and rollbacks[-1] == 0 else ("healthy", "")
+
+    monkeypatch.setattr(runs.health, "diversity", diversity)
+    monkeypatch.setattr(runs.health.Monitor, "_look", look)
+    said = go(on_divergence="rollback", total_steps=400, checkpoint_every=150, preview_every=400)
+    assert len(of(RolledBack, said)) == 1
+    assert [one.verdict for one in of(HealthChanged, said)] == ["healthy", "diverging", "healthy"]
 
 
 def test_a_preview_carries_the_discriminators_estimate(go: Go) -> None:
