@@ -73,7 +73,7 @@ SHARP = Arm(
     },
     3,
 )
-SCARCE = {"family": "dcgan", "data_fraction": 0.01, "width": 24, "batch_size": 32}
+SCARCE = {"family": "dcgan", "data_fraction": 0.01, "width": 24, "batch_size": 32, "total_steps": 20_000}
 LONG = Arm(
     "gan",
     {"family": "gan", "hidden": [1024, 1024], "r1_weight": 0.05, "total_steps": 30_000, "measures": ["parzen"]},
