@@ -29,8 +29,8 @@ RUNS = """
 The command of a row: `make bench-papers ARGS="--rows NAME"`. What is recorded is not run again, though the code may
 have moved since. Of the numerics versions, 2 gave `gan`, `cgan` and `wgan` their quick presets. 3 averages
 BatchNorm's statistics with the weights, which matters in the middle of a run, not where rates have fallen to 0. 4 has
-`cgan` compute its losses in full precision, penalizes a pack as it does an image, and lets `classifier`'s fully
-connected network look first at labeled images alone.
+`cgan` compute its losses in full precision where its layers do not, penalizes a pack as it does an image, and lets
+`classifier`'s fully connected network look first at labeled images alone.
 
 | row | arm | knobs | runs | commits | numerics | hardware |
 | --- | --- | --- | --- | --- | --- | --- |
