@@ -1,11 +1,14 @@
 """Drawings as answers: what their headers say, how long they are good, and whether the client has them already."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app import allowances
@@ -17,6 +20,7 @@ from app.serving.catalog import Found
 from app.serving.choices import Source
 from app.serving.drawings import Drawing, Format, Wish
 from app.serving.noises import Seeded
+from app.serving.studio import Picture, is_large
 from app.serving.wrappings import MEDIA_TYPES
 from store.jobs import Job
 from store.keys import Key
@@ -53,7 +57,13 @@ def kept(source: Source, job: Job) -> str:
 
 
 async def answer(
-    held: Resources, holder: Key | None, source: Source, wish: Wish, cache: str | None, if_none_match: str | None
+    request: Request,
+    held: Resources,
+    holder: Key | None,
+    source: Source,
+    wish: Wish,
+    cache: str | None,
+    if_none_match: str | None,
 ) -> Response:
     """Draw a wish, wrap it and say what it is; where its bytes are a function of the request, 304 for who has them.
 
@@ -62,16 +72,17 @@ async def answer(
     """
     found = await held.catalog.find(source, wish.what, wish.labels)
     try:
-        return await _answer(held, holder, source, found, wish, cache, if_none_match)
+        return await _answer(request, held, holder, source, found, wish, cache, if_none_match)
     except FileDamaged as damage:
         log.error("checkpoint damaged", job=found.job.id, step=found.checkpoint.step, reason=str(damage))
         for other in await held.catalog.others(source, wish.what, wish.labels, found):
             with suppress(FileDamaged):
-                return await _answer(held, None, source, other, wish, cache, if_none_match)  # paid for already
+                return await _answer(request, held, None, source, other, wish, cache, if_none_match)  # paid already
         raise
 
 
 async def _answer(
+    request: Request,
     held: Resources,
     holder: Key | None,
     source: Source,
@@ -95,10 +106,30 @@ async def _answer(
         await held.allowances.spend(holder, allowances.images(holder), wish.count)
     if wish.is_streamed:
         return await _stream(held, drawing, told)
-    picture = await held.studio.draw(drawing)
+    drawn = held.studio.draw(drawing)
+    picture = await (_while_waited_for(request, drawn) if is_large(drawing) else drawn)
     if picture.confidence is not None:
         told["X-Label-Confidence"] = f"{picture.confidence:.6f}"
     return Response(picture.content, headers=told, media_type=MEDIA_TYPES[wish.format])
+
+
+async def _while_waited_for(request: Request, drawn: Coroutine[None, None, Picture]) -> Picture:
+    """Await what takes long for as long as the client does."""
+    drawing, gone = asyncio.create_task(drawn), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({drawing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not drawing.done():
+            raise HTTPException(400)  # for the log: nobody is there to read it
+        return drawing.result()
+    finally:
+        gone.cancel()
+        drawing.cancel()
+        await asyncio.wait({drawing, gone})
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _stream(held: Resources, drawing: Drawing, told: dict[str, str]) -> Response:

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app import pictures
@@ -39,6 +40,7 @@ FormatWanted = Annotated[
     responses={200: FRAMES, 304: {"description": MEANINGS[304]}, **problems(404, 409, 410)},
 )
 async def interpolate(
+    request: Request,
     held: Held,
     holder: Holder,
     source: SourceWanted,
@@ -58,4 +60,4 @@ async def interpolate(
     pictures.check_scale(format, scale)
     labels = () if label is None else (Label(label),) * frames
     wish = Wish(Between(from_seed, to_seed, frames), labels, format, None, scale, "/frames")
-    return await pictures.answer(held, holder, source, wish, None, if_none_match)
+    return await pictures.answer(request, held, holder, source, wish, None, if_none_match)

@@ -4,6 +4,7 @@ import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app import pictures
@@ -90,6 +91,7 @@ Truncation = Annotated[
     responses={200: IMAGES, 304: {"description": MEANINGS[304]}, **problems(404, 409, 410)},
 )
 async def sample(
+    request: Request,
     held: Held,
     holder: Holder,
     source: SourceWanted,
@@ -116,7 +118,7 @@ async def sample(
     labels = () if label is None else (Label(label),) * count
     wish = Wish(Seeded.row(drawn_seed, index, count, truncation), labels, format, places, scale)
     cache = pictures.UNKEPT if seed is None else None
-    return await pictures.answer(held, holder, source, wish, cache, if_none_match)
+    return await pictures.answer(request, held, holder, source, wish, cache, if_none_match)
 
 
 @router.post(
@@ -127,7 +129,10 @@ async def sample(
     responses={200: LISTED, **problems(400, 404, 409, 410, 413, 415)},
 )
 async def sample_listed(
-    held: Held, holder: Holder, wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)]
+    request: Request,
+    held: Held,
+    holder: Holder,
+    wanted: Annotated[SampleRequest, Body(openapi_examples=EXAMPLES)],
 ) -> Response:
     """Draw an image for each of a list of labels, seeds or latent vectors, up to 1,000.
 
@@ -144,7 +149,7 @@ async def sample_listed(
     _count(len(noise), places)
     wish = Wish(noise, labels, wanted.format, places, wanted.scale, counted)
     source = Source(wanted.job, wanted.model, wanted.step)
-    return await pictures.answer(held, holder, source, wish, pictures.UNKEPT, None)
+    return await pictures.answer(request, held, holder, source, wish, pictures.UNKEPT, None)
 
 
 def _noise(wanted: SampleRequest) -> tuple[Noise, str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -151,22 +152,22 @@ class Drawing:
         tag = entity_tag(self.job.id, self.checkpoint.step, files, asked, layout, chosen, RUNTIME, provider)
         return tag if provider == CPU else f"W/{tag}"
 
-    def draw(self, graphs: Graphs) -> Drawn:
-        """Draw the images or points. Raises FileDamaged, NotFinite, NoneSureEnough."""
+    def draw(self, graphs: Graphs, over: Event | None = None) -> Drawn:
+        """Draw the images or points, until `over` is set. Raises FileDamaged, NotFinite, NoneSureEnough, Abandoned."""
         generator = Generator(graphs.open(self.job.id, self.checkpoint, GENERATOR))
         if self.is_filtered:
-            return self._choose(generator, open_discriminator(graphs, self.job, self.checkpoint, self.card))
+            return self._choose(generator, open_discriminator(graphs, self.job, self.checkpoint, self.card), over)
         if self.card.draws_points:
             noise = self.wish.noise.vectors(self.card.latent)
             return Drawn(generator.points(noise, self.labels, self.card.span))
         return draw_together([self], generator)[0]
 
-    def _choose(self, generator: Generator, discriminator: Discriminator) -> Drawn:
+    def _choose(self, generator: Generator, discriminator: Discriminator, over: Event | None) -> Drawn:
         noise, labels, latent = self.wish.noise, self.labels, self.card.latent
         assert isinstance(noise, Seeded)  # a filtered drawing has seeds
         assert labels is not None  # and labels
         chosen = [
-            filters.choose(generator, discriminator, key, int(label), latent, noise.truncation)
+            filters.choose(generator, discriminator, key, int(label), latent, noise.truncation, over)
             for key, label in zip(noise.keys, labels, strict=True)
         ]
         return Drawn(np.stack([image for image, _ in chosen]), [confidence for _, confidence in chosen])

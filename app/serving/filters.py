@@ -5,6 +5,8 @@ nothing but the seed and the image's index. A generator has learned to please th
 of its images than of real ones: what counts is how sure it is of the image and of the same image moved a little.
 """
 
+from threading import Event
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,10 @@ RULES = (MOST_CANDIDATES, LEAST_CONFIDENCE, BATCH_SIZE, WAYS, MOVED_BY_ONE)
 Chosen = tuple[NDArray[np.uint8], float]
 
 
+class Abandoned(Exception):
+    """Nobody waits for the images any more."""
+
+
 def choose(
     generator: Generator,
     discriminator: Discriminator,
@@ -32,13 +38,16 @@ def choose(
     label: int,
     latent: Latent,
     truncation: float | None,
+    over: Event | None = None,
 ) -> Chosen:
     """Return the first candidate (H, W, C) that is sure to show the label, and the mean p(label) of its views.
 
-    Raises NoneSureEnough when none of MOST_CANDIDATES is.
+    Raises NoneSureEnough when none of MOST_CANDIDATES is, Abandoned once `over` is set.
     """
     best = 0.0
     for first in range(0, MOST_CANDIDATES, BATCH_SIZE):
+        if over is not None and over.is_set():
+            raise Abandoned
         attempts = range(first, min(first + BATCH_SIZE, MOST_CANDIDATES))
         drawn = generator.draw(latents.candidates(key, attempts, latent, truncation), None)
         at_first_sight = discriminator.probabilities(drawn)[:, label]

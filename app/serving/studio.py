@@ -6,6 +6,7 @@ the interpreter at every image.
 """
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -93,8 +94,12 @@ class Studio:
         """Draw and wrap. Raises FileDamaged, NotFinite, NoneSureEnough, Crowded."""
         loop = asyncio.get_running_loop()
         if is_large(drawing):
+            over = threading.Event()
             with self._place_apart():
-                picture = await loop.run_in_executor(self._apart, draw_alone, drawing, self._graphs)
+                try:
+                    picture = await loop.run_in_executor(self._apart, draw_alone, drawing, self._graphs, over)
+                finally:
+                    over.set()  # who goes away leaves nobody waiting for it
                 self.images_apart += drawing.wish.count
                 return picture
         with self._place(drawing.wish.count):
@@ -196,9 +201,9 @@ def is_large(drawing: Drawing) -> bool:
     return apart or drawing.wish.count > MOST_TOGETHER or drawing.pixels > LARGE_PIXELS
 
 
-def draw_alone(drawing: Drawing, graphs: Graphs) -> Picture:
-    """Draw and wrap one drawing. Raises FileDamaged, NotFinite, NoneSureEnough."""
-    drawn = drawing.draw(graphs)
+def draw_alone(drawing: Drawing, graphs: Graphs, over: threading.Event) -> Picture:
+    """Draw and wrap one drawing, unless it is over. Raises FileDamaged, NotFinite, NoneSureEnough, Abandoned."""
+    drawn = drawing.draw(graphs, over)
     return Picture(wrap(drawing, drawn), drawn.confidence)
 
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from onnx import helper
 from sqlalchemy import update
+from starlette.types import Message
 
-from app.serving import studio
+from app.serving import filters, studio
 from app.serving.studio import MOST_TOGETHER, Studio
 from store.clock import now
 from store.database import Database
 from store.tables import checkpoints
 from tests.app.test_crowds import asked
-from tests.app.world import LABEL, LATENT, NOISE, SIZE, World, model, tensor
+from tests.app.world import LABEL, LATENT, NOISE, SIZE, Head, World, model, tensor
 
 CLIENTS = 64
 
@@ -203,3 +204,51 @@ def test_a_new_network_waits_for_no_large_answer(world: World) -> None:
                 over.set()
 
     asyncio.run(crowd())
+
+
+def test_who_goes_away_stops_costing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.trained(100, labels=0, head=Head(classes=(0, 1, 2)))
+    begun, stopped, chosen = threading.Event(), threading.Event(), []
+    choose = filters.choose
+
+    def watched(*arguments: Any) -> filters.Chosen:
+        chosen.append(arguments)
+        begun.set()
+        over = arguments[-1]
+        assert over.wait(30)
+        try:
+            return choose(*arguments)
+        except filters.Abandoned:
+            stopped.set()
+            raise
+
+    monkeypatch.setattr(filters, "choose", watched)
+
+    async def visit() -> None:
+        async with asked(world) as (http, held):
+            sent = [{"type": "http.request", "body": b"", "more_body": False}]
+
+            async def receive() -> Message:
+                if sent:
+                    return sent.pop()
+                await asyncio.to_thread(begun.wait, 30)
+                return {"type": "http.disconnect"}
+
+            async def send(message: Message) -> None:
+                pass
+
+            transport = http._transport
+            assert isinstance(transport, httpx.ASGITransport)
+            asked_for = {
+                "path": "/sample",
+                "query_string": b"label=1&n=50&format=npz",
+                "headers": [(b"host", b"127.0.0.1")],
+            }
+            here = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "scheme": "http"}
+            scope = {"type": "http", "method": "GET", **here, **asked_for}
+            await transport.app(scope, receive, send)  # type: ignore[arg-type]  # as a server would
+            assert held.studio._waiting_apart == 0
+
+    asyncio.run(visit())
+    assert stopped.wait(30)
+    assert len(chosen) == 1
