@@ -102,16 +102,18 @@ class Monitor:
         """Give what a resumed run must know."""
         return {"seen": list(self._seen), "diversities": list(self._diversities)}
 
-    @classmethod
-    def of(
-        cls, spec: Knobs, real: float, stored: Mapping[str, Any] | None, told: Kind | None
-    ) -> "Monitor":  # Any: JSON
-        """Start anew, or go on from what a checkpoint stored; `told` is the last verdict that anybody was told."""
-        monitor = cls(spec.total_steps, real, spec.OUTPUT, spec.BOUNDED, told=told)
+    def recall(self, stored: Mapping[str, Any] | None) -> None:  # Any: JSON
+        """Go back to what a checkpoint stored, or to the start; what has been told has been told."""
+        self._seen.clear()
+        self._diversities.clear()
         if stored:
-            monitor._seen.extend((kind, why) for kind, why in stored["seen"])
-            monitor._diversities.extend(stored["diversities"])
-        return monitor
+            self._seen.extend((kind, why) for kind, why in stored["seen"])
+            self._diversities.extend(stored["diversities"])
+
+    @classmethod
+    def of(cls, spec: Knobs, real: float, told: Kind | None) -> "Monitor":
+        """Watch a run of this spec, of which somebody was `told` before, if anybody was."""
+        return cls(spec.total_steps, real, spec.OUTPUT, spec.BOUNDED, told=told)
 
 
 @torch.no_grad()

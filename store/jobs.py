@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, upd
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 
-from ganmodels.specs import SPEC, Knobs
+from ganmodels.specs import SPEC, Knobs, answered
 from store import checkpoints, events, keys
 from store.clock import now
 from store.errors import (
@@ -187,14 +187,9 @@ def newest_able(connection: Connection, what: str, among: int = 1000) -> Job | N
     Looks at the `among` newest jobs that have a checkpoint.
     """
     for number, card in islice(checkpoints.latest_of_each(connection), among):
-        if what in card["serves"] and not (card.get("kind") == "points" and _is_of_images(card, what)):
+        if what in answered(card["serves"], card.get("kind"), card.get("labels_from")):
             return of_row(connection.execute(select(*COLUMNS).where(jobs.c.number == number)).one())
     return None
-
-
-def _is_of_images(card: Mapping[str, Any], what: str) -> bool:  # Any: JSON
-    """Tell whether what is served is of pictures alone: points are drawn, but none is sent, nor chosen by its class."""
-    return what in {"scores", "classes"} or (what == "labels" and card.get("labels_from") == "classes")
 
 
 def cancel(connection: Connection, job_id: str) -> Job:

@@ -83,7 +83,7 @@ class Run:
         refuse_other_numerics(assignment.numerics, numerics)
         send(Resolved(spec=self.spec.model_dump(mode="json"), numerics=numerics))
         self._sources = list(assignment.sources)
-        self._monitor = health.Monitor(self.spec.total_steps, real=0.0, told=assignment.health)
+        self._monitor = health.Monitor.of(self.spec, health.spread_of(self._dataset.train), assignment.health)
         self._exporter: Exporter | None = None
         self._cpu_began, self._began = time.process_time(), time.monotonic()
         self.state, before = self._resume()
@@ -210,14 +210,11 @@ class Run:
             except (CheckpointDamaged, ArtifactNotFound) as damage:
                 self._send(Damaged(owner=source.owner, step=source.step, reason=str(damage)))
                 del self._sources[0]
-        own = self._sources and self._sources[0].owner == self._job_id
-        if not own:
-            progress = {name: kept for name, kept in progress.items() if name not in {"seconds", "health"}}
         self._selection = Selection.of(self.spec.judged_by, progress.get("selection"))
-        if not own:
+        if self._sources and self._sources[0].owner != self._job_id:
             self._selection = self._selection.of_step(state.step if state else 0)
-        real = health.spread_of(self._dataset.train)
-        self._monitor = health.Monitor.of(self.spec, real, progress.get("health"), self._monitor.told)
+            progress = {name: kept for name, kept in progress.items() if name not in {"seconds", "health"}}
+        self._monitor.recall(progress.get("health"))
         seen = visible_count(self.spec, len(self._dataset.train))
         self._epochs = Epochs(-(-seen // self.spec.batch_size), progress.get("epoch"))
         return state or start(self.spec, shape, self.spec.device), progress

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from app.inputs import one_of, shown
 from app.refusals import FileDamaged, InputRefused, NothingToServe, NothingToServeYet
-from app.serving.cards import ABILITIES, CLASSES, IMAGES, LABELS, SCORES, abilities
-from ganmodels.specs import DATASETS, SPEC
+from app.serving.cards import ABILITIES, IMAGES, LABELS, abilities
+from ganmodels.specs import DATASETS, SPEC, answered
 from store import aliases, checkpoints, jobs
 from store.aliases import DEFAULT, Step
 from store.checkpoints import Checkpoint
@@ -122,9 +122,10 @@ def check_able(job: Job, serves: Collection[str], what: str, labels: Collection[
 class Names:
     """The labels that a job may be asked for, by index or name."""
 
-    def __init__(self, names: Sequence[str], allowed: Iterable[int]) -> None:
-        """Take each label's name, and which of them are to be had."""
-        self._named = {index: names[index] for index in allowed if index < len(names)}
+    def __init__(self, names: Sequence[str], allowed: Iterable[int] | None = None) -> None:
+        """Take each label's name, and which of them are to be had, where that is not all."""
+        indices = range(len(names)) if allowed is None else allowed
+        self._named = {index: names[index] for index in indices if index < len(names)}
         self._found = {name.casefold(): index for index, name in reversed(self._named.items())}
         self._found |= {str(index): index for index in self._named}
 
@@ -144,10 +145,7 @@ def promised(job: Job) -> tuple[str, ...]:
         spec = SPEC.validate_python(job.spec)
     except ValidationError:  # written by another version, whose menu this one does not know
         return (IMAGES,)
-    if DATASETS[spec.dataset].kind != "points":
-        return spec.serves
-    of_images = {SCORES, CLASSES} | ({LABELS} if spec.labels_from == "classes" else set())  # nobody sends a point
-    return tuple(what for what in spec.serves if what not in of_images)
+    return answered(spec.serves, DATASETS[spec.dataset].kind, spec.labels_from)
 
 
 def _newest(connection: Connection, what: str, labels: Collection[Label]) -> Job:
@@ -176,9 +174,10 @@ def _newest_first(connection: Connection, job: Job) -> Iterator[Checkpoint]:
 def _refuse_to_wait(job: Job, what: str, labels: Collection[Label]) -> NoReturn:
     """Say that a job has no checkpoint yet, unless waiting is vain: for what it will never serve."""
     check_able(job, promised(job), what, labels)
-    names = DATASETS[job.dataset].label_names if job.dataset in DATASETS else []
-    for label in labels if names else ():
-        Names(names, range(len(names))).index(label, job)
+    if job.dataset in DATASETS:
+        names = Names(DATASETS[job.dataset].label_names)
+        for label in labels:
+            names.index(label, job)
     if job.terminal:
         raise NothingToServeYet(f"job {job.id} is {job.state} and left no checkpoint", None)
     progress = f"step {job.step} of {job.total_steps}"

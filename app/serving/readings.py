@@ -54,7 +54,7 @@ def _wanted_label(job: Job, card: Card, label: str | None) -> int:
         return 0
     if not card.score_needs_label:
         raise InputRefused("/label", f"The discriminator of job {job.id} knows no labels; leave `label` out.")
-    return Names(card.label_names, range(len(card.label_names))).index(Label(label), job)
+    return Names(card.label_names).index(Label(label), job)
 
 
 def _check_kind(job: Job, card: Card) -> None:

@@ -78,9 +78,7 @@ class Studio:
         self._pace: WeakKeyDictionary[Graph, float] = WeakKeyDictionary()  # seconds an image, where known
         self._together = ThreadPoolExecutor(1, "studio")
         self._apart = ThreadPoolExecutor(LARGE_AT_ONCE, "studio-apart")
-        self._opening = ThreadPoolExecutor(
-            1, "studio-opening"
-        )  # a network that many wait for waits for no large answer
+        self._opening = ThreadPoolExecutor(1, "studio-opening")  # so that a new network waits for no large answer
         self._waiting = self._waiting_apart = 0
         self.images = self.executions = 0  # drawn together so far, and the passes that took
         self.images_apart = self.refused = 0  # images drawn apart, and requests that found the studio crowded

@@ -12,12 +12,11 @@ HEAD = """# Results
 
 What the papers report and what our runs give. `make bench-papers` writes this page from [results.json](results.json).
 Every run is a job of the service unless it says `as written`, on MNIST unless said, with the family's quick preset
-where no knob is named; figures are of the test split, read once at the end of a run, mean ± standard deviation over the
-runs with seeds 0, 1, …; settings were chosen on validation, and [experiments.md](experiments.md) says what was tried,
-and where test was seen before a choice. A
-Fréchet distance is taken in the features of the data set's own classifier and compares with nothing outside this page.
-CPU minutes are those of the training process: training, looks at validation and checkpoints, without the final look at
-test.
+where no knob is named; figures are of the test split, read once at the end of a run, mean ± standard deviation over
+the runs with seeds 0, 1, …; settings were chosen on validation, and [experiments.md](experiments.md) says what was
+tried, and where test was seen before a choice. A Fréchet distance is taken in the features of the data set's own
+classifier and compares with nothing outside this page. CPU minutes are those of the training process: training, looks
+at validation and checkpoints, without the final look at test.
 
 | | what | published | aim | ours | | CPU minutes a run |
 | --- | --- | --- | --- | --- | --- | --- |

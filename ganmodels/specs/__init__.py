@@ -34,7 +34,7 @@ from ganmodels.specs.datasets import DATASETS, DatasetFacts, DatasetName
 from ganmodels.specs.dcgan import DcganSpec
 from ganmodels.specs.gan import GanSpec
 from ganmodels.specs.hinge import HingeSpec
-from ganmodels.specs.knobs import FamilyFacts, Knobs
+from ganmodels.specs.knobs import FamilyFacts, Knobs, answered
 from ganmodels.specs.limits import TotalSteps
 from ganmodels.specs.lsgan import LsganSpec
 from ganmodels.specs.r3gan import R3ganSpec
@@ -53,6 +53,7 @@ __all__ = [
     "Knobs",
     "Spec",
     "TotalSteps",
+    "answered",
 ]
 
 # Rises when a code change moves any family's golden losses or averages: a running job is then refused, not changed.

@@ -1,6 +1,6 @@
 """The knobs that families share, in groups: a family's spec is the groups it has and the defaults it sets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -201,6 +201,14 @@ class Knobs(BaseModel):
     def names_clusters(self) -> bool:
         """Whether the class head's outputs are clusters, which validation names after the fact."""
         return False
+
+
+def answered(serves: Collection[str], kind: str | None, labels_from: str | None) -> tuple[str, ...]:
+    """Tell what can be asked of a job: points are drawn, but no picture of one is sent, nor chosen by its class."""
+    if kind != "points":
+        return tuple(serves)
+    of_pictures = {"scores", "classes"} | ({"labels"} if labels_from == "classes" else set())
+    return tuple(what for what in serves if what not in of_pictures)
 
 
 def _described(facts: DatasetFacts) -> str:

@@ -64,7 +64,7 @@ def test_figures_have_their_verdicts(numbers: dict[str, float], kind: str) -> No
 )
 def test_an_output_is_read_as_what_it_means(family: str, numbers: dict[str, float], kind: str) -> None:
     spec = SPEC.validate_python({"family": family, "total_steps": 10_000})
-    monitor = Monitor.of(spec, 1.0, None, None)
+    monitor = Monitor.of(spec, 1.0, None)
     found = [monitor.observe(4_000 + 100 * n, FINE | {"d_real": 0.6, "d_fake": 0.4} | numbers, 0.9) for n in range(10)]
     assert [verdict.kind for verdict in found if verdict] == [kind]
 
