@@ -32,6 +32,13 @@ def test_the_page_is_what_the_recorded_runs_make() -> None:
     assert (DOCS / "results.md").read_text(encoding="utf-8") == report.render(records.load(DOCS / "results.json"))
 
 
+def test_short_runs_are_many() -> None:
+    held = records.load(DOCS / "results.json")
+    for arm in (arm for row in ROWS for arm in row.arms):
+        minutes = [held[key].cpu_minutes for key, _ in report.keyed(arm) if key in held]
+        assert arm.seeds >= (3 if sum(minutes) / len(minutes) >= 3 else 5), arm.name
+
+
 @pytest.mark.parametrize(
     ("figures", "verdict"), [((), "open"), ((0.95,), "open"), ((0.95, 0.91), "met"), ((0.95, 0.8), "**missed**")]
 )

@@ -249,7 +249,7 @@ ROWS: tuple[Row, ...] = (
         "–",
         "`collapsing` before half of the steps; never for the ten",
         (
-            Arm("driven", {**DRIVEN, "total_steps": 5_000}, 3),
+            Arm("driven", {**DRIVEN, "total_steps": 5_000}, 5),
             WGAN,
             GAN,
         ),
@@ -317,11 +317,11 @@ ROWS: tuple[Row, ...] = (
         (
             replace(CATGAN, name="`catgan`"),
             Arm("`sgan`", sgan(100, evaluate_every=1_000), 3),
-            Arm("`classifier`, as sgan's", {"family": "classifier", "labeled": HUNDRED}, 3),
+            Arm("`classifier`, as sgan's", {"family": "classifier", "labeled": HUNDRED}, 5),
             Arm(
                 "`classifier`, as sgan's, translated",
                 {"family": "classifier", "labeled": HUNDRED, "augment": ["translation"]},
-                3,
+                5,
             ),
             Arm("`classifier`, googlenet", {"family": "classifier", "network": "googlenet", "labeled": HUNDRED}, 3),
         ),
