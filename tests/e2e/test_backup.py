@@ -41,7 +41,14 @@ def test_a_running_stack_is_the_same_where_it_is_restored(tmp_path: Path) -> Non
         known = {path: running.http.get(path).json() for path in paths_of(running, finished)}
         interrupted = running.submit(total_steps=600)
         running.await_checkpoint(interrupted)
-        run(command("backup"), tmp_path)
+        children = running.processes("worker.child")
+        for child in children:
+            child.suspend()  # or it might be over before it is backed up
+        try:
+            run(command("backup"), tmp_path)
+        finally:
+            for child in children:
+                child.resume()
     run(command("restore"), tmp_path)
     with a_stack(tmp_path / ".ganymede-new") as restored:
         assert [job["id"] for job in restored.items("/jobs")] == [interrupted, finished]
