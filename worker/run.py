@@ -211,8 +211,8 @@ class Run:
                 self._send(Damaged(owner=source.owner, step=source.step, reason=str(damage)))
                 del self._sources[0]
         self._selection = Selection.of(self.spec.judged_by, progress.get("selection"))
-        if self._sources and self._sources[0].owner != self._job_id:
-            self._selection = self._selection.of_step(state.step if state else 0)
+        if state and self._sources[0].owner != self._job_id:
+            self._selection = self._selection.of_step(state.step)
             progress = {name: kept for name, kept in progress.items() if name not in {"seconds", "health"}}
         self._monitor.recall(progress.get("health"))
         seen = visible_count(self.spec, len(self._dataset.train))

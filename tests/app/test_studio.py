@@ -38,9 +38,11 @@ def test_bytes_do_not_depend_on_who_else_asks_and_a_crowd_is_drawn_together(
             free = threading.Event()
             held.studio._together.submit(free.wait)
             asking = [asyncio.create_task(http.get(url)) for url in urls]
-            while held.studio._waiting < CLIENTS:
-                await asyncio.sleep(0.01)
-            free.set()
+            try:
+                while held.studio._waiting < CLIENTS:
+                    await asyncio.sleep(0.01)
+            finally:
+                free.set()
             assert [answer.content for answer in await asyncio.gather(*asking)] == alone
             assert held.studio.images == 2 * CLIENTS
             assert held.studio.executions <= CLIENTS + 2, "those who came first, then all the others"
