@@ -14,7 +14,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import OperationalError
 
 from store.turns import Turns
 
@@ -31,6 +32,9 @@ SERVER_PATIENCE = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
 }
+# And the other way round: of a process that is cut off, or frozen, within a transaction the server frees what it has
+# locked; until then a reaper passes over its job. Reads lock nothing, and may wait for a bucket as long as they like.
+PROMPT = text("SET LOCAL idle_in_transaction_session_timeout = '10s'")
 MIGRATION_LOCK = 0x67616E  # any number that nothing else in the database locks
 
 
@@ -56,10 +60,15 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open one transaction that commits when the block ends and leaves no trace when it raises."""
+        """Open one transaction that commits when the block ends and leaves no trace when it raises.
+
+        PostgreSQL ends one that stands idle for ten seconds, which raises OperationalError.
+        """
         turn = self._turns.take() if self._turns else nullcontext()
         with self.engine.connect().execution_options(immediate=True) as connection, turn:
             try:
+                if not self._embedded:
+                    connection.execute(PROMPT)
                 yield connection
             except BaseException:
                 connection.rollback()
@@ -84,11 +93,10 @@ class Database:
         """Bring the tables to `revision`, creating them in an empty database."""
         if self._embedded and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        with self.engine.connect().execution_options(immediate=True) as connection:
-            if not self._embedded:  # where `immediate` locks nothing; processes that start together must take turns
+        with self.write() as connection:
+            if not self._embedded:  # where writing locks nothing yet; processes that start together must take turns
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             command.upgrade(self._alembic(connection), revision)
-            connection.commit()
 
     def revisions(self) -> tuple[str | None, str | None]:
         """Return the revision found in the database and the one this code expects."""
@@ -135,7 +143,18 @@ def _migrations() -> ScriptDirectory:
 def _server_engine(url: str) -> Engine:
     patient = make_url(url)
     patient = patient.set(query={**SERVER_PATIENCE, **patient.query})
-    return create_engine(patient, pool_pre_ping=True, pool_size=20, max_overflow=30, hide_parameters=True)
+    engine = create_engine(patient, pool_pre_ping=True, pool_size=20, max_overflow=30, hide_parameters=True)
+    # Many rows become one statement. The driver would make a pipeline of them, and may end it with a Flush after the
+    # Sync, which stops the clock of PROMPT.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+
+    @event.listens_for(engine, "handle_error")
+    def call_it_away(context: ExceptionContext) -> None:
+        """Raise what SQLAlchemy does where a server is away, also where that has ended a session of its own accord."""
+        if context.is_disconnect and not isinstance(context.sqlalchemy_exception, OperationalError):
+            raise OperationalError(context.statement, None, context.original_exception, hide_parameters=True)
+
+    return engine
 
 
 def _keep_a_log(driver: DBAPIConnection) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
 
 from app.embedded import redis_command
 from store.artifacts import Artifacts
+from store.database import Database
 from tests.e2e.conftest import Running, a_stack, command_line, eventually, final_digest
 from tests.store import postgres, s3
 
@@ -133,7 +135,8 @@ def test_a_job_of_a_host_that_is_cut_off_goes_on_at_another(
         (busy,) = (worker["pid"] for worker in running.items("/workers") if worker["job_id"] == job)
         (cut_off,) = (process for process in at if process.pid == busy)
         (child,) = (process for process in cut_off.children() if "worker.child" in command_line(process))
-        at[cut_off].cut_off()
+        with caught_in_a_write(settings["GANYMEDE_DATABASE_URL"]):
+            at[cut_off].cut_off()
         assert running.job(job)["state"] not in FINISHED, "the job was over before its host was cut off"
         attempt = f"jobs/{job}/attempt-1"
         written = artifacts.files(attempt)
@@ -156,6 +159,18 @@ def test_a_job_of_a_host_that_is_cut_off_goes_on_at_another(
         first, second = running.items(f"/jobs/{job}/logs")
         assert (first["state"], second["state"]) == ("queued", "succeeded")
         assert first["worker"] != second["worker"]
+
+
+@contextmanager
+def caught_in_a_write(url: str) -> Iterator[None]:
+    """Wait until the one job that trains is written within a transaction that has its row, and hold that one there."""
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text("LOCK TABLE metrics IN SHARE MODE"))
+        waiting = text("SELECT true FROM pg_locks WHERE relation = 'metrics'::regclass AND NOT granted")
+        eventually(lambda: connection.scalar(waiting), "a write that is held up")
+        yield
+    database.close()
 
 
 def await_workers(running: Running, count: int) -> None:

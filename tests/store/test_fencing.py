@@ -1,16 +1,19 @@
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import OperationalError
 
-from store import claims, jobs
+from store import claims, jobs, tables
 from store.claims import Claim, Failure
 from store.database import Database
 from store.errors import LeaseLost
 from store.lifecycle import HELD, JobState
 from store.previews import Picture
 from tests.store import scenes
+from tests.store.conftest import ON_POSTGRESQL
 from tests.store.scenes import CARD, FILES
 
 Write = Callable[[Connection, Claim], object]
@@ -26,7 +29,7 @@ WRITES: dict[str, Write] = {
     "state": claims.state,
     "resolve": lambda connection, held: claims.resolve(connection, held, {"seed": 9}, {"numerics_version": 1}),
     "begin": lambda connection, held: claims.begin(connection, held, 0),
-    "report": lambda connection, held: claims.report(connection, held, 7, [(7, {"d_loss": 0.5})], 10.0),
+    "report": lambda connection, held: claims.report(connection, held, 7, [(7, {"d_loss": 0.5, "g_loss": 0.9})], 10.0),
     "report without points": lambda connection, held: claims.report(connection, held, 7, []),
     "checkpoint": lambda connection, held: claims.checkpoint(connection, held, 7, "folder", FILES, CARD),
     "damaged": damage,
@@ -39,6 +42,7 @@ WRITES: dict[str, Write] = {
     "release": lambda connection, held: claims.release(connection, held, "drained"),
     "fail": lambda connection, held: claims.fail(connection, held, FAILURE, timedelta(0)),
 }
+LOCKING = {name: write for name, write in WRITES.items() if name != "state"}
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 
 
@@ -111,6 +115,27 @@ def test_a_job_that_has_ended_is_no_longer_ours_to_write(database: Database, wri
     with database.write() as connection:
         claims.succeed(connection, held)
     lose(database, write, held)
+
+
+@pytest.mark.parametrize("write", LOCKING.values(), ids=LOCKING.keys())
+@pytest.mark.parametrize("database_url", [ON_POSTGRESQL], indirect=True)
+def test_who_stands_still_within_a_write_loses_it_and_what_it_has_locked(
+    database: Database, database_url: str, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = half_trained(database)
+    before = scenes.dump(database)
+    monkeypatch.setattr("store.database.PROMPT", text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+
+    def stand_still() -> None:
+        with database.write() as connection:
+            write(connection, held)
+            with closing(Database(database_url)) as other, other.engine.connect() as waiting:
+                waiting.execute(text("SET LOCAL lock_timeout = '20s'"))
+                waiting.execute(select(tables.jobs.c.number).with_for_update())
+
+    with pytest.raises(OperationalError, match=r"idle-in-transaction|closed the connection"):
+        stand_still()
+    assert scenes.dump(database) == before
 
 
 @pytest.mark.parametrize("state", sorted(set(JobState) - HELD))
