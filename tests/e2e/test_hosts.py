@@ -6,7 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -164,13 +164,11 @@ def test_a_job_of_a_host_that_is_cut_off_goes_on_at_another(
 @contextmanager
 def caught_in_a_write(url: str) -> Iterator[None]:
     """Wait until the one job that trains is written within a transaction that has its row, and hold that one there."""
-    database = Database(url)
-    with database.write() as connection:
+    with closing(Database(url)) as database, database.write() as connection:
         connection.execute(text("LOCK TABLE metrics IN SHARE MODE"))
         waiting = text("SELECT true FROM pg_locks WHERE relation = 'metrics'::regclass AND NOT granted")
         eventually(lambda: connection.scalar(waiting), "a write that is held up")
         yield
-    database.close()
 
 
 def await_workers(running: Running, count: int) -> None:

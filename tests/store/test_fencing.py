@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -120,7 +119,7 @@ def test_a_job_that_has_ended_is_no_longer_ours_to_write(database: Database, wri
 @pytest.mark.parametrize("write", LOCKING.values(), ids=LOCKING.keys())
 @pytest.mark.parametrize("database_url", [ON_POSTGRESQL], indirect=True)
 def test_who_stands_still_within_a_write_loses_it_and_what_it_has_locked(
-    database: Database, database_url: str, write: Write, monkeypatch: pytest.MonkeyPatch
+    database: Database, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = half_trained(database)
     before = scenes.dump(database)
@@ -129,7 +128,7 @@ def test_who_stands_still_within_a_write_loses_it_and_what_it_has_locked(
     def stand_still() -> None:
         with database.write() as connection:
             write(connection, held)
-            with closing(Database(database_url)) as other, other.engine.connect() as waiting:
+            with database.engine.connect() as waiting:
                 waiting.execute(text("SET LOCAL lock_timeout = '20s'"))
                 waiting.execute(select(tables.jobs.c.number).with_for_update())
 
