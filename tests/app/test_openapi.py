@@ -24,7 +24,7 @@ from tests.app.world import Head, World, bearer, picture
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 ACCEPT = "python -m tests.app.test_openapi"
-OF_SOME_STATES = ("/resume", "/retry", "/extend")  # chance seldom meets a job that stands so; test_jobs.py does
+OF_SOME_STATES = ("/resume", "/retry", "/extend")  # chance seldom meets a job that stands so; test_steering.py does
 DOOMED_NAMES = ["old", "older"]  # models that may be deleted, which the others would miss
 EXAMPLES = 25  # drawn for each operation, besides those that walk along its limits
 
